@@ -1,0 +1,1 @@
+"""Which machines there are: nodes, groups, variables and the target language."""

@@ -1,0 +1,1 @@
+"""The central daemon, its store, its command line and what connects them."""

@@ -1,0 +1,184 @@
+"""What AnyJob keeps, one method per intent. `redis_store.py` is the engine; another one could fill the same protocol.
+
+Every change is idempotent: it may be sent again after a lost reply (same run id, same offset, same event on a job
+that is already past it). Every change of a job carries the writer's `epoch`; a lower one than the store has seen
+raises `StaleEpochError`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, NamedTuple, Protocol
+
+from jobs.lifecycle import Event, State
+from jobs.records import JobRecord, JobSpec, RunRecord, RunSpec
+
+StreamName = Literal["stdout", "stderr"]
+
+
+class StoreUnavailableError(Exception):
+    """Redis cannot be reached or refuses us; the message names the address (never the password) and the way out."""
+
+
+class StaleEpochError(Exception):
+    """A newer controller has taken over: this process must stop acting."""
+
+
+class Control(NamedTuple):
+    """One entry of the control stream, which the controller reads: what changed in the queue."""
+
+    id: str  #: position in the stream
+    kind: Literal["submitted", "ended", "cancelled"]
+    run: str
+    job: str | None  #: of `ended` and `cancelled`
+    node: str | None
+
+
+class Work(NamedTuple):
+    """One entry of a dispatcher's work stream."""
+
+    id: str
+    kind: Literal["start", "cancel"]
+    job: str
+    attempt: int
+    grace_s: float | None
+
+
+class LiveJob(NamedTuple):
+    """A job that has not ended, with what is needed to go on with it."""
+
+    spec: JobSpec
+    state: State
+    attempt: int
+    stdout_bytes: int  #: held by the store
+    stderr_bytes: int
+    cancel_requested: bool
+
+
+class RunEvent(NamedTuple):
+    """One entry of a run's event stream; `fields` is what `follow` sends (JSON types)."""
+
+    id: str
+    fields: Mapping[str, object]
+
+
+class Output(NamedTuple):
+    """A piece of a job's output. `offset` is where `data` begins; `next` = `offset + len(data)`."""
+
+    offset: int
+    data: bytes
+    size: int  #: bytes that the store and the archive hold in all
+
+
+class Store(Protocol):
+    """All that is kept. Times are Unix seconds; offsets and sizes are bytes."""
+
+    async def open(self) -> None:
+        """Connect, load the scripts, make or read the cluster id. Raises StoreUnavailableError."""
+
+    async def close(self) -> None:
+        """Finish what is being written, then disconnect."""
+
+    async def cluster(self) -> str:
+        """Return the installation's random id, made at the first use."""
+
+    async def begin_epoch(self) -> int:
+        """Raise the epoch by one and return it: from now on lower ones are refused."""
+
+    # --- submit and query
+
+    async def submit(self, run: RunSpec, jobs: Sequence[JobSpec], inputs: bytes) -> bool:
+        """Keep a run, its jobs and its inputs (script, then stdin) in one step; False if its id is known already."""
+
+    async def run_spec(self, run: str) -> RunSpec | None:
+        """Return what was submitted."""
+
+    async def job_spec(self, job: str) -> JobSpec | None:
+        """Return one job of what was submitted."""
+
+    async def inputs(self, run: str) -> bytes:
+        """Return script and stdin, one after the other."""
+
+    async def run(self, run: str, *, with_jobs: bool) -> RunRecord | None:
+        """Return a run as it is now."""
+
+    async def job(self, job: str) -> JobRecord | None:
+        """Return a job as it is now."""
+
+    async def runs(self, *, active: bool, limit: int, before: str | None) -> list[RunRecord]:
+        """Return summaries, newest first, older than the run `before`."""
+
+    async def resolve(self, text: str) -> list[str]:
+        """Return the ids of runs (newest first, at most 10) that begin or end with `text`, case-insensitive."""
+
+    # --- controller and dispatcher
+
+    async def control(self, after: str, *, block_s: float) -> list[Control]:
+        """Return what changed after that position ("0" = from the start), waiting up to `block_s` for the first."""
+
+    async def control_position(self) -> str:
+        """Return the end of the control stream: take it *before* `live_jobs`, read on from it after."""
+
+    async def trim_control(self, before: str) -> None:
+        """Forget entries up to that position."""
+
+    async def live_jobs(self) -> list[LiveJob]:
+        """Return every job that has not ended, in the order of submission."""
+
+    async def assign(self, jobs: Sequence[str], *, dispatcher: str, epoch: int, now: float) -> list[str]:
+        """Move queued jobs to `dispatching` and hand them to a dispatcher; return those that were still queued."""
+
+    async def work(self, dispatcher: str, after: str, *, block_s: float) -> list[Work]:
+        """Return the dispatcher's entries after that position, waiting up to `block_s` for the first."""
+
+    async def trim_work(self, dispatcher: str, before: str) -> None:
+        """Forget entries up to that position."""
+
+    async def apply(  # noqa: PLR0913  one event is one row
+        self, job: str, attempt: int, event: Event, *, epoch: int, now: float, fields: Mapping[str, object]
+    ) -> bool:
+        """Move a job along `jobs.lifecycle.TRANSITIONS`; False if it is past that already (nothing changes then).
+
+        `fields` are columns of `JobRecord`. The same step counts the run's states, ends the run with its last
+        job, writes the run's event, tells the controller of an end, and rings the run's bell.
+        """
+
+    async def set_link(self, job: str, link: str, *, since: float) -> None:
+        """Note that a job's node cannot be reached (`unknown`), or can again (`connected`), and ring the run's bell."""
+
+    async def append_output(self, job: str, stream: StreamName, offset: int, data: bytes, *, epoch: int) -> int:
+        """Add output and ring the run's bell; return the size now held.
+
+        Exactly once: an overlap is trimmed, a repetition ignored. A gap changes nothing, so the returned size
+        tells from where to send again.
+        """
+
+    async def request_cancel(
+        self, jobs: Sequence[str], *, by: str, grace_s: float | None, now: float
+    ) -> tuple[int, int, int]:
+        """Cancel queued jobs at once, ask the dispatchers of the others; return (cancelled, requested, ended before)."""
+
+    # --- watchers
+
+    async def output(self, job: str, stream: StreamName, offset: int, *, limit: int) -> Output:
+        """Return output from `offset`: at least one byte if there is any, about `limit` at most; Redis or archive."""
+
+    async def events(self, run: str, after: str) -> list[RunEvent]:
+        """Return the run's events after that id ("0" = all)."""
+
+    def bell(self, run: str) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
+        """Watch a run: each item is the set of job ids (and `""` for an event) with news since the last one.
+
+        The first item comes at once; after a lost connection to Redis an item with every job comes. One Redis
+        connection serves all bells of the process.
+        """
+
+    # --- upkeep
+
+    async def archive(self, *, now: float) -> None:
+        """Move output to compressed files: of jobs that ended a while ago, and the old part of long outputs."""
+
+    async def prune(self, *, now: float) -> int:
+        """Remove runs and output that are older than the retention settings; return how many runs went."""
+
+    async def stats(self) -> dict[str, object]:
+        """Return figures for people: memory, server kind and version, queue length, active runs."""

@@ -1,0 +1,1 @@
+"""The wire and what travels on it: runner, node session, SSH transport, host keys."""

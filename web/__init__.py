@@ -1,0 +1,1 @@
+"""The web faces: pages, live streams, API."""
