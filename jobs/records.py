@@ -1,6 +1,7 @@
 """The records that travel between the submitter, the store and the dispatcher, parsed once at the border.
 
-A *run* is what one request makes: a job (one node) or a jobset (several). What its jobs share is kept once, in `RunSpec`.
+A *run* is what one request makes: a job (one node) or a jobset (several). What its jobs share is kept once, in
+`RunSpec`.
 """
 
 import msgspec

@@ -155,7 +155,7 @@ class Store(Protocol):
     async def request_cancel(
         self, jobs: Sequence[str], *, by: str, grace_s: float | None, now: float
     ) -> tuple[int, int, int]:
-        """Cancel queued jobs at once, ask the dispatchers of the others; return (cancelled, requested, ended before)."""
+        """Cancel queued jobs, ask the dispatchers of the others; return (cancelled, requested, ended before)."""
 
     # --- watchers
 
