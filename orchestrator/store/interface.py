@@ -95,6 +95,9 @@ class Store(Protocol):
     async def job_spec(self, job: str) -> JobSpec | None:
         """Return one job of what was submitted."""
 
+    async def job_specs(self, run: str) -> list[JobSpec]:
+        """Return all jobs of what was submitted, in order; none for an unknown run."""
+
     async def inputs(self, run: str) -> bytes:
         """Return script and stdin, one after the other."""
 

@@ -1,0 +1,105 @@
+"""The controller: which queued jobs start. Facts come from the control stream, decisions from `jobs.admission`."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from jobs.admission import Admission, Waiting
+from jobs.lifecycle import Event, State
+from jobs.records import JobSpec, RunSpec
+from orchestrator.store.interface import Control, Store
+
+log = logging.getLogger("anyjob.controller")
+_BLOCK_S = 5.0
+_SWEEP_S = 5.0  #: how often waiting jobs are held against their start limit
+
+
+class Controller:
+    """Admits queued jobs and hands them to a dispatcher. One per epoch."""
+
+    def __init__(
+        self, store: Store, *, dispatcher: str, epoch: int, start_timeout_s: float | None, now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._epoch = epoch
+        self._now = now
+        self._admission = Admission()
+        self._runs: dict[str, RunSpec] = {}
+        self.start_timeout_s = start_timeout_s
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait to be admitted."""
+        return self._admission.waiting
+
+    async def run(self) -> None:
+        """Admit jobs until cancelled.
+
+        Raises:
+            StaleEpochError: a newer controller has taken over.
+        """
+        position = await self._store.control_position()
+        await self._take_over()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._expire())
+            while True:
+                await self._admit()
+                entries = await self._store.control(position, block_s=_BLOCK_S)
+                await self._learn(entries)
+                if entries:
+                    position = entries[-1].id
+                    await self._store.trim_control(position)
+
+    async def _take_over(self) -> None:
+        for live in await self._store.live_jobs():
+            waiting = await self._waiting(live.spec)
+            if live.state is State.QUEUED:
+                self._admission.submitted([waiting])
+            else:
+                self._admission.running(waiting)
+
+    async def _learn(self, entries: Sequence[Control]) -> None:
+        for entry in entries:
+            if entry.kind == "submitted":
+                self._admission.submitted(
+                    [await self._waiting(spec) for spec in await self._store.job_specs(entry.run)]
+                )
+            elif entry.job is not None:
+                self._admission.ended(entry.job)
+
+    async def _waiting(self, spec: JobSpec) -> Waiting:
+        run = await self._run_spec(spec.run)
+        fanout, created = (run.fanout, run.created) if run else (None, self._now())
+        return Waiting(spec.id, spec.run, spec.node, spec.max_jobs, fanout, created)
+
+    async def _run_spec(self, run: str) -> RunSpec | None:
+        """Read a run once for all its jobs; only the last few are kept."""
+        if run not in self._runs:
+            found = await self._store.run_spec(run)
+            if found is None:
+                return None
+            while len(self._runs) >= 64:
+                del self._runs[next(iter(self._runs))]
+            self._runs[run] = found
+        return self._runs[run]
+
+    async def _admit(self) -> None:
+        admitted = self._admission.admit()
+        if not admitted:
+            return
+        taken = await self._store.assign(admitted, dispatcher=self._dispatcher, epoch=self._epoch, now=self._now())
+        for job in set(admitted) - set(taken):
+            self._admission.ended(job)  # cancelled between the decision and the write
+        log.debug("jobs assigned", extra={"jobs": len(taken)})
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            if self.start_timeout_s is None:
+                continue
+            now = self._now()
+            message = f"it waited longer than its start limit of {self.start_timeout_s:g} s"
+            for job in self._admission.overdue(now - self.start_timeout_s):
+                fields = {"reason": "start_timeout", "message": message}
+                await self._store.apply(job, 1, Event.EXPIRED, epoch=self._epoch, now=now, fields=fields)

@@ -1,0 +1,174 @@
+"""The dispatcher: starts the jobs that the controller assigned to it, each through the worker of its node."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+
+from inventory.route import Route
+from jobs.lifecycle import State
+from jobs.records import JobSpec, RunSpec
+from orchestrator.node_worker import Assignment, NodeWorker
+from orchestrator.service import NodeCheck
+from orchestrator.store.interface import LiveJob, Store, Work
+from remote.transport import Transport
+
+_BLOCK_S = 5.0
+_NOW_S = 0.001  #: "do not wait": Redis takes 0 for "for ever"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatcherOptions:
+    """What a dispatcher is called and how it keeps its connections."""
+
+    name: str
+    epoch: int
+    idle_s: float  #: a connection without jobs is closed after that
+    max_connections: int  #: beyond it the one that has been idle longest is closed
+
+
+class Dispatcher:
+    """All node workers of a daemon."""
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        *,
+        options: DispatcherOptions,
+        now: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.transport = transport
+        self.options = options
+        self.now = now
+        self._workers: dict[Route, NodeWorker] = {}
+        self._jobs: dict[str, NodeWorker] = {}
+        self._runs: dict[str, tuple[RunSpec, dict[str, JobSpec]]] = {}
+        self._inputs: dict[str, bytes] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Look after assigned jobs until cancelled; jobs on nodes go on without us.
+
+        Raises:
+            StaleEpochError: a newer controller has taken over.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            position = await self._skip_old_work()
+            for live in await self.store.live_jobs():
+                if live.state is not State.QUEUED:
+                    await self._resume(live)
+            while True:
+                entries = await self.store.work(self.options.name, position, block_s=_BLOCK_S)
+                for entry in entries:
+                    await self._do(entry)
+                if entries:
+                    position = entries[-1].id
+                    await self.store.trim_work(self.options.name, position)
+
+    async def _skip_old_work(self) -> str:
+        """Forget entries from before: `live_jobs` tells what they asked for, and doing them could start a job twice."""
+        position = "0"
+        while entries := await self.store.work(self.options.name, position, block_s=_NOW_S):
+            position = entries[-1].id
+        if position != "0":
+            await self.store.trim_work(self.options.name, position)
+        return position
+
+    async def _resume(self, live: LiveJob) -> None:
+        run, _ = await self._run(live.spec.run)
+        claimed = live.state in (State.CLAIMED, State.RUNNING)
+        assignment = Assignment(
+            spec=live.spec,
+            run=run,
+            attempt=live.attempt,
+            on_node=True,
+            resume=claimed,
+            out=live.stdout_bytes,
+            err=live.stderr_bytes,
+            cancel_grace_s=run.grace_s if live.cancel_requested else None,
+        )
+        self._give(assignment)
+
+    async def _do(self, entry: Work) -> None:
+        worker = self._jobs.get(entry.job)
+        if entry.kind == "cancel":
+            if worker is not None:
+                await worker.cancel(entry.job, entry.grace_s)
+        elif worker is None:
+            run, jobs = await self._run(entry.job.partition("-")[0])
+            self._give(Assignment(spec=jobs[entry.job], run=run, attempt=entry.attempt))
+
+    async def _run(self, run_id: str) -> tuple[RunSpec, dict[str, JobSpec]]:
+        """Read a run once for all its jobs; only the last few are kept."""
+        if run_id not in self._runs:
+            run = await self.store.run_spec(run_id)
+            if run is None:
+                raise LookupError(f"run {run_id} has been assigned but is not in the store")
+            jobs = {job.id: job for job in await self.store.job_specs(run_id)}
+            while len(self._runs) >= 64:
+                del self._runs[next(iter(self._runs))]
+            self._runs[run_id] = run, jobs
+        return self._runs[run_id]
+
+    async def inputs(self, run: RunSpec) -> tuple[bytes | None, bytes | None]:
+        """Return a run's script and standard input, None where it has none."""
+        if not run.script_size and not run.stdin_size:
+            return None, None
+        if run.id not in self._inputs:
+            self._inputs = {run.id: await self.store.inputs(run.id)}
+        data = self._inputs[run.id]
+        return data[: run.script_size] if run.script_size else None, (
+            data[run.script_size :] if run.stdin_size else None
+        )
+
+    def _give(self, assignment: Assignment) -> None:
+        worker = self._worker(assignment.spec.route)
+        self._jobs[assignment.spec.id] = worker
+        worker.give(assignment)
+
+    def _worker(self, route: Route) -> NodeWorker:
+        worker = self._workers.get(route)
+        if worker is None:
+            worker = self._workers[route] = NodeWorker(self, route)
+            self.spawn(self._work(worker))
+        return worker
+
+    async def _work(self, worker: NodeWorker) -> None:
+        try:
+            await worker.run()
+        finally:
+            if self._workers.get(worker.route) is worker:
+                del self._workers[worker.route]
+
+    def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run something beside, owned by this dispatcher."""
+        if self._tasks is None:
+            raise RuntimeError("the dispatcher is not running")
+        self._tasks.create_task(coroutine)
+
+    def done(self, job: str) -> None:
+        """A job needs nothing more from us."""
+        self._jobs.pop(job, None)
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle longest, if there are too many."""
+        connected = [worker for worker in self._workers.values() if worker.connected]
+        idle = [worker for worker in connected if worker.idle]
+        if len(connected) >= self.options.max_connections and idle:
+            min(idle, key=lambda worker: worker.idle_since).retire()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return sum(worker.connected for worker in self._workers.values())
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs are looked after."""
+        return len(self._jobs)
+
+    async def check(self, route: Route, users: Sequence[str]) -> NodeCheck:
+        """Look at a node over its warm connection, or a new one."""
+        return await self._worker(route).probe(users)

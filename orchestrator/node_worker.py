@@ -1,0 +1,389 @@
+"""The conversation with one node: connects when there is something to do, starts jobs, writes what comes back.
+
+It does not decide: what a job's end means is `orchestrator.translate`, what may follow what is the store's table. A lost
+connection changes no job: the worker connects again and goes on from the bytes that the store has.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inventory.route import Route
+from jobs.lifecycle import Event
+from jobs.records import JobSpec, RunSpec, token
+from orchestrator.service import NodeCheck
+from orchestrator.store.interface import Store, StreamName
+from orchestrator.translate import conclusion, start_spec, trouble
+from remote.errors import UnfitError, Unreachable, UnreachableError, UnsendableError
+from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started
+from remote.transport import Link, Transport
+
+log = logging.getLogger("anyjob.node")
+_BACKOFF_S = (0.5, 30.0)  #: first and longest pause before a node with live jobs is tried again
+_LOOK_S = 5.0  #: how often an idle connection looks at its age
+_PIECE = 256 << 10  #: output is written in pieces of about this size
+_STREAMS: dict[str, StreamName] = {"out": "stdout", "err": "stderr"}
+
+
+@dataclass(slots=True)
+class Assignment:
+    """A job that this dispatcher looks after."""
+
+    spec: JobSpec
+    run: RunSpec
+    attempt: int
+    on_node: bool = False  #: the node has, or may have, its token
+    resume: bool = False  #: it was claimed before: subscribe again instead of starting
+    out: int = 0  #: bytes kept by the store
+    err: int = 0
+    cancel_grace_s: float | None = None  #: somebody wants it to end
+    unknown_since: float | None = None
+
+    @property
+    def token(self) -> str:
+        """The name of this attempt on the node."""
+        return token(self.spec.id, self.attempt)
+
+
+class Limits(Protocol):
+    """What a worker must know of its dispatcher's options."""
+
+    @property
+    def epoch(self) -> int:
+        """The generation that every write carries."""
+
+    @property
+    def idle_s(self) -> float:
+        """A connection without jobs is closed after that."""
+
+
+class Owner(Protocol):
+    """What a worker needs of its dispatcher."""
+
+    store: Store
+    transport: Transport
+    now: Callable[[], float]
+
+    @property
+    def options(self) -> Limits:
+        """How connections are kept."""
+
+    async def inputs(self, run: RunSpec) -> tuple[bytes | None, bytes | None]:
+        """Return a run's script and standard input, None where it has none."""
+
+    def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        """Run something beside, owned by the dispatcher."""
+
+    def done(self, job: str) -> None:
+        """A job needs nothing more."""
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle longest, if there are too many."""
+
+
+class NodeWorker:
+    """The conversation with one node: connects when there is something to do, stays warm for a while after."""
+
+    def __init__(self, owner: Owner, route: Route) -> None:
+        self.route = route
+        self.idle_since = owner.now()
+        self._owner = owner
+        self._store = owner.store
+        self._jobs: dict[str, Assignment] = {}
+        self._probes: list[tuple[Sequence[str], asyncio.Future[NodeCheck]]] = []
+        self._asked: dict[int, tuple[float, asyncio.Future[NodeCheck]]] = {}
+        self._link: Link | None = None
+        self._connect_s = 0.0
+        self._retired = asyncio.Event()
+
+    # --- what the dispatcher asks for
+
+    def give(self, assignment: Assignment) -> None:
+        """Take a job over."""
+        self._jobs[assignment.token] = assignment
+        if self._link is not None:
+            self._owner.spawn(self._begin(self._link, assignment))
+
+    async def cancel(self, job: str, grace_s: float | None) -> None:
+        """End a job: at once if the node cannot have it, else through the node."""
+        for assignment in self._jobs.values():
+            if assignment.spec.id == job:
+                assignment.cancel_grace_s = assignment.run.grace_s if grace_s is None else grace_s
+                if self._link is not None and assignment.on_node:
+                    await self._send(self._link, self._link.session.cancel(assignment.token, assignment.cancel_grace_s))
+
+    async def probe(self, users: Sequence[str]) -> NodeCheck:
+        """Ask the node about itself."""
+        answer: asyncio.Future[NodeCheck] = asyncio.get_running_loop().create_future()
+        if self._link is not None:
+            await self._ask(self._link, users, answer)
+        else:
+            self._probes.append((users, answer))
+        return await answer
+
+    def retire(self) -> None:
+        """Close the connection if nothing is going on."""
+        self._retired.set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._link is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is going on."""
+        return not (self._jobs or self._probes or self._asked)
+
+    # --- connection
+
+    async def run(self) -> None:
+        """Converse with the node until nothing is left to do and the connection has been idle for a while."""
+        pause_s = _BACKOFF_S[0]
+        while not self.idle:
+            link = await self._connect()
+            if link is None:
+                if not self.idle:
+                    await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311  jitter, not a secret
+                    pause_s = min(pause_s * 2, _BACKOFF_S[1])
+                continue
+            pause_s = _BACKOFF_S[0]
+            try:
+                await self._converse(link)
+            except UnreachableError as error:
+                await self._lost(error)
+            finally:
+                self._link = None
+                await link.close()
+
+    async def _connect(self) -> Link | None:
+        self._owner.make_room()
+        started = self._owner.now()
+        timeouts = [job.run.connect_timeout_s for job in self._jobs.values() if job.run.connect_timeout_s]
+        try:
+            link = await self._owner.transport.connect(
+                self.route, connect_timeout_s=max(timeouts) if timeouts else None
+            )
+        except (UnreachableError, UnfitError) as error:
+            await self._unusable(error)
+            return None
+        self._connect_s = self._owner.now() - started
+        log.info("node connected", extra={"node": self.route.node, "seconds": round(self._connect_s, 3)})
+        return link
+
+    async def _unusable(self, error: UnreachableError | UnfitError) -> None:
+        """Conclude the jobs that the node provably does not have; the others stay unknown until it is back."""
+        log.warning("node cannot be used", extra={"node": self.route.node, "reason": error.code, "error": str(error)})
+        self._answer_probes(error)
+        for assignment in tuple(self._jobs.values()):
+            if assignment.on_node:
+                await self._unknown(assignment)
+            elif assignment.cancel_grace_s is not None:
+                await self._conclude(assignment, Event.CANCELLED, {"reason": "cancelled"})
+            else:
+                await self._conclude(assignment, Event.START_FAILED, trouble(error))
+
+    async def _lost(self, error: UnreachableError) -> None:
+        log.warning("connection lost", extra={"node": self.route.node, "reason": error.code, "error": str(error)})
+        self._answer_probes(error)
+        for assignment in tuple(self._jobs.values()):
+            await self._unknown(assignment)
+
+    async def _unknown(self, assignment: Assignment) -> None:
+        if assignment.on_node and assignment.unknown_since is None:
+            assignment.unknown_since = self._owner.now()
+            await self._store.set_link(assignment.spec.id, "unknown", since=assignment.unknown_since)
+
+    # --- conversation
+
+    async def _converse(self, link: Link) -> None:
+        """Begin what waits, take what comes; return when the connection has been idle long enough."""
+        self._link = link
+        for assignment in tuple(self._jobs.values()):
+            await self._begin(link, assignment)
+        for users, answer in self._probes:
+            await self._ask(link, users, answer)
+        self._probes.clear()
+        receiving = asyncio.ensure_future(link.receive())
+        retiring = asyncio.ensure_future(self._retired.wait())
+        try:
+            while True:
+                wait_s = (
+                    None
+                    if not self.idle
+                    else max(0.0, self.idle_since + self._owner.options.idle_s - self._owner.now())
+                )
+                done, _ = await asyncio.wait(
+                    {receiving, retiring},
+                    timeout=min(wait_s, 5.0) if wait_s is not None else 5.0,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if receiving in done:
+                    events = receiving.result()
+                    receiving = asyncio.ensure_future(link.receive())
+                    await self._take(link, events)
+                elif self.idle and (retiring in done or wait_s == 0.0):
+                    return
+                elif retiring in done:
+                    self._retired.clear()
+                    retiring = asyncio.ensure_future(self._retired.wait())
+        finally:
+            receiving.cancel()
+            retiring.cancel()
+            await asyncio.gather(receiving, retiring, return_exceptions=True)
+
+    async def _begin(self, link: Link, assignment: Assignment) -> None:
+        """Start a job, or go on with it."""
+        if assignment.cancel_grace_s is not None and not assignment.on_node:
+            await self._conclude(assignment, Event.CANCELLED, {"reason": "cancelled"})
+            return
+        try:
+            if assignment.resume:
+                data = link.session.tail(assignment.token, assignment.out, assignment.err)
+            else:
+                script, stdin = await self._owner.inputs(assignment.run)
+                spec = start_spec(assignment.run, assignment.spec, assignment.attempt)
+                data = link.session.start(assignment.token, spec, script, stdin)
+        except UnsendableError as error:
+            await self._conclude(assignment, Event.START_FAILED, {"reason": "too_large", "message": str(error)})
+            return
+        assignment.on_node = True
+        if assignment.cancel_grace_s is not None:
+            data += link.session.cancel(assignment.token, assignment.cancel_grace_s)
+        await self._send(link, data)
+        if assignment.unknown_since is not None:
+            assignment.unknown_since = None
+            await self._store.set_link(assignment.spec.id, "connected", since=self._owner.now())
+
+    async def _ask(self, link: Link, users: Sequence[str], answer: asyncio.Future[NodeCheck]) -> None:
+        number = max(self._asked, default=0) + 1
+        self._asked[number] = (self._owner.now(), answer)
+        await self._send(link, link.session.probe(number, users))
+
+    @staticmethod
+    async def _send(link: Link, data: bytes) -> None:
+        """Send; a loss is not ours to handle: whoever receives will see it."""
+        try:
+            await link.send(data)
+        except UnreachableError:
+            log.debug("send failed", extra={"node": link.node})
+
+    async def _take(self, link: Link, events: Sequence[NodeEvent]) -> None:
+        """Write one batch: beginnings and output first, ends when that is safe."""
+        ends = [event for event in events if isinstance(event, (Ended, Refused, Absent))]
+        writes = [self._note(event) for event in events if isinstance(event, (Claimed, Started))]
+        writes += [self._keep(chunk) for chunk in merge(events)]
+        await asyncio.gather(*writes)
+        await self._acknowledge(link, {event.token for event in events if isinstance(event, OutputChunk)})
+        await asyncio.gather(*(self._end(link, event) for event in ends))
+        for event in events:
+            if isinstance(event, Facts):
+                self._told(link, event)
+            elif isinstance(event, Fault):
+                log.warning("node reports a fault", extra={"node": self.route.node, "error": event.message})
+
+    async def _note(self, event: Claimed | Started) -> None:
+        assignment = self._jobs.get(event.token)
+        if assignment is None:
+            return
+        assignment.resume = True
+        now = self._owner.now()
+        kind, fields = (Event.CLAIMED, {}) if isinstance(event, Claimed) else (Event.STARTED, {"started": now})
+        await self._store.apply(
+            assignment.spec.id, assignment.attempt, kind, epoch=self._owner.options.epoch, now=now, fields=fields
+        )
+
+    async def _keep(self, chunk: OutputChunk) -> None:
+        assignment = self._jobs.get(chunk.token)
+        if assignment is None:
+            return
+        stream = _STREAMS[chunk.stream]
+        size = await self._store.append_output(
+            assignment.spec.id, stream, chunk.offset, chunk.data, epoch=self._owner.options.epoch
+        )
+        if size < chunk.offset + len(chunk.data):
+            message = f"the store has {size} bytes of {chunk.token} {stream}, the node sent from {chunk.offset}"
+            raise UnreachableError(self.route.node, Unreachable.LOST, message)
+        if stream == "stdout":
+            assignment.out = max(assignment.out, size)
+        else:
+            assignment.err = max(assignment.err, size)
+
+    async def _acknowledge(self, link: Link, tokens: set[str]) -> None:
+        kept = [self._jobs[name] for name in tokens if name in self._jobs]
+        data = b"".join(link.session.ack(job.token, job.out, job.err) for job in kept)
+        if data:
+            await self._send(link, data)
+
+    async def _end(self, link: Link, event: Ended | Refused | Absent) -> None:
+        assignment = self._jobs.get(event.token)
+        if assignment is None:
+            return
+        match event:
+            case Ended(outcome=outcome):
+                kind, fields = conclusion(outcome)
+            case Refused(reason=reason, message=message):
+                kind, fields = Event.START_FAILED, {"reason": reason, "message": message}
+            case Absent():
+                message = f"{self.route.node} has no trace of it any more: its spool was wiped"
+                kind, fields = Event.LOST, {"reason": "spool_wiped", "message": message}
+        await self._conclude(assignment, kind, fields)
+        await self._send(link, link.session.forget(event.token))
+
+    async def _conclude(self, assignment: Assignment, event: Event, fields: Mapping[str, object]) -> None:
+        """Write the end of a job, then let go of it."""
+        now = self._owner.now()
+        await self._store.apply(
+            assignment.spec.id, assignment.attempt, event, epoch=self._owner.options.epoch, now=now, fields=fields
+        )
+        self._jobs.pop(assignment.token, None)
+        self._owner.done(assignment.spec.id)
+        self.idle_since = now
+
+    def _told(self, link: Link, facts: Facts) -> None:
+        asked_at, answer = self._asked.pop(facts.n)
+        self.idle_since = now = self._owner.now()
+        hello = link.hello
+        found = {
+            "latency_ms": round((now - asked_at) * 1000, 2),
+            "connect_ms": round(self._connect_s * 1000, 1),
+            "python": hello.python,
+            "python_path": hello.executable,
+            "login": hello.user,
+            "spool": hello.spool,
+            "spool_free": facts.free,
+            "clock_offset_s": round(facts.at - (asked_at + now) / 2, 3),
+            "can_become": dict(facts.can_become),
+            "reason": None,
+            "message": None,
+        }
+        if not answer.done():
+            answer.set_result(NodeCheck(node=self.route.node, reachable=True, facts=found))
+
+    def _answer_probes(self, error: UnreachableError | UnfitError) -> None:
+        waiting = [answer for _, answer in self._probes] + [answer for _, answer in self._asked.values()]
+        self._probes.clear()
+        self._asked.clear()
+        for answer in waiting:
+            if not answer.done():
+                answer.set_result(NodeCheck(node=self.route.node, reachable=False, facts=trouble(error)))
+
+
+def merge(events: Sequence[NodeEvent]) -> list[OutputChunk]:
+    """Join neighbouring pieces of a stream: fewer, larger writes. The order within a stream stays."""
+    pieces: dict[tuple[str, str], list[list[OutputChunk]]] = {}
+    for event in events:
+        if isinstance(event, OutputChunk):
+            groups = pieces.setdefault((event.token, event.stream), [])
+            if groups and sum(len(chunk.data) for chunk in groups[-1]) + len(event.data) <= _PIECE:
+                groups[-1].append(event)
+            else:
+                groups.append([event])
+    return [
+        OutputChunk(group[0].token, group[0].stream, group[0].offset, b"".join(chunk.data for chunk in group))
+        for groups in pieces.values()
+        for group in groups
+    ]
