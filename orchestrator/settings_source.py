@@ -3,6 +3,7 @@
 A value that may be a secret is never part of a message.
 """
 
+import difflib
 import os
 import re
 import stat
@@ -126,8 +127,11 @@ def show(setting: Setting, value: Any) -> str:
 
 def _from_file(known: Mapping[str, Setting], site: Site, problems: list[Problem]) -> Iterator[_Given]:
     file = str(site.config)
+    groups = {name.partition(".")[0] for name in known if "." in name}
     try:
-        if _is_blank(site.config):  # the file that `anyjob init` writes: saves the YAML library at every start
+        if _sets_nothing(
+            site.config, groups
+        ):  # the file that `anyjob init` writes: saves the YAML library at every start
             return
         from inventory import yamlfile  # noqa: PLC0415
 
@@ -138,33 +142,37 @@ def _from_file(known: Mapping[str, Setting], site: Site, problems: list[Problem]
     except InvalidFilesError as error:
         problems.extend(_masked(known, problem) for problem in error.problems)
         return
-    groups = {name.partition(".")[0] for name in known if "." in name}
     if root.content is not None and not isinstance(root.content, dict):
         problems.append(_problem(file, root, "", f"expected settings (name: value), found {root.kind}"))
-    for name, value, line in _flatten(root, groups):
+    for name, value, place in _flatten(root, groups):
         if name in groups:
             problems.append(_problem(file, value, name, f"expected settings (name: value), found {value.kind}"))
         elif name not in known:
-            problems.append(_problem(file, value, name, "unknown setting", _hint(known, name)))
+            hint = _hint(known, name)
+            line, column = place
+            problems.append(
+                Problem(file=file, line=line, column=column, field=name[:200], message="unknown setting", hint=hint)
+            )
         elif value.content is not None:
-            origin = Origin("file", f"{file}:{line}")
+            origin = Origin("file", f"{file}:{place[0]}")
             problem = _problem(file, value, name)
             yield _Given(setting=known[name], raw=_plain(value), base=site.path, origin=origin, problem=problem)
 
 
-def _is_blank(path: Path) -> bool:
+def _sets_nothing(path: Path, groups: set[str]) -> bool:
+    headings = {f"{group}:\n".encode() for group in groups}
     with path.open("rb") as stream:
-        return all(not line.strip() or line.lstrip().startswith(b"#") for line in stream)
+        return all(not line.strip() or line.lstrip(b" ").startswith(b"#") or line in headings for line in stream)
 
 
-def _flatten(root: "Value", groups: set[str]) -> Iterator[tuple[str, "Value", int]]:
+def _flatten(root: "Value", groups: set[str]) -> Iterator[tuple[str, "Value", tuple[int, int]]]:
     content = root.content if isinstance(root.content, dict) else {}
     for key, value in content.items():
         if key in groups and isinstance(value.content, dict):
             for inner, inner_value in value.content.items():
-                yield f"{key}.{inner}", inner_value, value.keys[inner][0]
+                yield f"{key}.{inner}", inner_value, value.keys[inner]
         elif key not in groups or value.content is not None:
-            yield key, value, root.keys[key][0]
+            yield key, value, root.keys[key]
 
 
 def _plain(value: "Value") -> object:
@@ -173,8 +181,8 @@ def _plain(value: "Value") -> object:
     return value.text if is_number else value.plain()
 
 
-def _problem(file: str, value: "Value", name: str, message: str = "", hint: str = "") -> Problem:
-    return Problem(file=file, line=value.line, column=value.column, field=name[:200], message=message, hint=hint)
+def _problem(file: str, value: "Value", name: str, message: str = "") -> Problem:
+    return Problem(file=file, line=value.line, column=value.column, field=name[:200], message=message)
 
 
 def _masked(known: Mapping[str, Setting], problem: Problem) -> Problem:
@@ -185,14 +193,11 @@ def _masked(known: Mapping[str, Setting], problem: Problem) -> Problem:
 
 
 def _hint(known: Mapping[str, Setting], name: str) -> str:
-    group, _, short = name.rpartition(".")
-    siblings = {other.rpartition(".")[2]: other for other in known if other.rpartition(".")[0] == group}
-    everywhere = {other.rpartition(".")[2]: other for other in known}
-    for candidates in (siblings, everywhere):
-        if short in candidates or did_you_mean(short, candidates):
-            near = short if short in candidates else did_you_mean(short, candidates).split("'")[1]
-            return f"did you mean {candidates[near]}?"
-    return did_you_mean(name, known)
+    words = {other.partition(".")[0]: other.partition(".")[0] for other in known}
+    words |= {other.rpartition(".")[2]: other for other in known}
+    words |= {other: other for other in known}
+    near = difflib.get_close_matches(name[:200], words, n=1)
+    return f"did you mean {words[near[0]]}?" if near else ""
 
 
 def _from_environment(

@@ -1,0 +1,151 @@
+"""The settings in other forms, made from their declarations: commented YAML, JSON Schema, reference documentation."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from orchestrator.kinds import Kind
+from orchestrator.setting import Setting
+from orchestrator.setting_groups import GROUPS
+from orchestrator.settings import SETTINGS
+from orchestrator.settings_source import show
+
+_HEAD: Final = """\
+# Settings of this AnyJob site.
+#
+# Every setting is here, commented out, with its default; an environment variable wins over this file.
+# `anyjob config check` finds mistakes, `anyjob config show --origin` tells which value comes from where.
+# Durations are written 30s, 5m, 1h30m, 2d; sizes 512 MiB, 1 GiB; relative paths start at this directory.
+"""
+
+#: what stands in the commented file where the default is no fixed value
+_EXAMPLES: Final = {
+    "data_dir": ".anyjob",
+    "inventory": "[inventory.yaml]",
+    "redis.url": "redis://:password@redis.example.org:6379/0",
+    "ssh.user": "deploy",
+    "ssh.identity": "[~/.ssh/id_ed25519]",
+    "ssh.known_hosts": "[known_hosts, ~/.ssh/known_hosts]",
+    "remote.spool": "/var/lib/anyjob",
+    "limits.fanout": "50",
+    "limits.start_timeout": "1h",
+}
+
+_SCHEMAS: Final[dict[Kind, dict[str, Any]]] = {
+    Kind.TEXT: {"type": "string"},
+    Kind.CHOICE: {"type": "string"},
+    Kind.BOOLEAN: {"type": "boolean"},
+    Kind.INTEGER: {"type": "integer"},
+    Kind.DURATION: {
+        "type": ["string", "number"],
+        "pattern": r"^(\d+(\.\d+)?(ms|[smhdw])\s*)+$|^\d+(\.\d+)?$",
+        "minimum": 0,
+    },
+    Kind.SIZE: {
+        "type": ["string", "integer"],
+        "pattern": r"^\d+(\.\d+)?\s*([kKmMgGtT]?([iI]?[bB])?)$",
+        "minimum": 0,
+    },
+    Kind.PATH: {"type": "string"},
+    Kind.PATHS: {"type": ["string", "array"], "items": {"type": "string"}},
+}
+
+_REFERENCE_HEAD: Final = """\
+Settings stand in `anyjob.yaml` of the [site](../start/site.md). An environment variable wins over the file, the file
+over the default. `anyjob config check` finds mistakes, `anyjob config show --origin` tells where each value comes from.
+
+A *duration* is written `30s`, `5m`, `1h30m`, `500ms`, `2d` (a plain number is seconds), a *size* `512 MiB` or `1 GiB`
+(a plain number is bytes). Relative paths start at the site in the file, at the current directory in a variable; a
+list of paths in a variable is separated by `:`. A variable that is empty counts as not set."""
+
+
+def commented_yaml() -> str:
+    """Return an `anyjob.yaml` that sets nothing and shows everything."""
+    lines = [_HEAD]
+    group = ""
+    for setting in SETTINGS.values():
+        prefix, _, key = setting.name.rpartition(".")
+        if prefix != group:
+            lines.append(f"{prefix}:")
+            group = prefix
+        indent = "  " if prefix else ""
+        lines.append(f"{indent}# {setting.help}")
+        if setting.default_text:
+            lines.append(f"{indent}# Default: {setting.default_text}.")
+        lines.append(f"{indent}#{key}: {example(setting)}\n")
+    return "\n".join(lines)
+
+
+def example(setting: Setting) -> str:
+    """Return a value that could stand in `anyjob.yaml`: the default, where that is a fixed value."""
+    return _EXAMPLES.get(setting.name) or show(setting, setting.default)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return a JSON Schema (2020-12) of `anyjob.yaml`, for editors."""
+    groups: dict[str, dict[str, Any]] = {
+        name: {
+            "type": ["object", "null"],
+            "description": owner.__doc__,
+            "additionalProperties": False,
+            "properties": {},
+        }
+        for name, owner in GROUPS.items()
+    }
+    properties: dict[str, Any] = {}
+    for setting in SETTINGS.values():
+        group, _, key = setting.name.rpartition(".")
+        (groups[group]["properties"] if group else properties)[key] = _property(setting)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of an AnyJob site (anyjob.yaml)",
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": properties | groups,
+    }
+
+
+def _property(setting: Setting) -> dict[str, Any]:
+    schema = {"description": setting.help} | _SCHEMAS[setting.kind]
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    schema["type"] = [*kinds, "null"]  # nothing after the colon is the default
+    if setting.choices:
+        schema["enum"] = [*setting.choices, None]
+    if setting.pattern:
+        schema["pattern"] = f"^(?:{setting.pattern})$"
+    if setting.kind is Kind.INTEGER:
+        schema |= {"minimum": setting.low, "maximum": setting.high}
+    return schema
+
+
+def reference() -> str:
+    """Return `docs/reference/settings.md`: every setting under its own heading."""
+    lines = [
+        "# Settings",
+        "",
+        "<!-- Generated by `make reference` from orchestrator/settings.py. Do not edit. -->",
+        "",
+        _REFERENCE_HEAD,
+    ]
+    group = ""
+    for setting in SETTINGS.values():
+        prefix = setting.name.rpartition(".")[0]
+        if prefix != group:
+            lines += ["", f"## {prefix}", "", str(GROUPS[prefix].__doc__)]
+            group = prefix
+        lines += ["", f"### `{setting.name}`", "", setting.help, "", *_facts(setting)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(setting: Setting) -> Iterator[str]:
+    default = setting.default_text or f"`{show(setting, setting.default)}`"
+    yield "| kind | default | limits | variable |"
+    yield "| --- | --- | --- | --- |"
+    limits = ""
+    if setting.low is not None:
+        limits = f"{show(setting, setting.low)} to {show(setting, setting.high)}"
+    elif setting.choices:
+        limits = ", ".join(f"`{choice}`" for choice in setting.choices)
+    elif setting.expected:
+        limits = setting.expected
+    variable = f"`{setting.variable}`" + (f", `{setting.variable}_FILE`" if setting.secret else "")
+    yield f"| {setting.kind.value} | {default} | {limits} | {variable} |"
