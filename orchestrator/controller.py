@@ -9,7 +9,7 @@ from jobs.lifecycle import Event, State
 from jobs.records import JobSpec, RunSpec
 from orchestrator.store.interface import Control, Store
 
-log = logging.getLogger("anyjob.controller")
+log = logging.getLogger(__name__)
 _BLOCK_S = 5.0
 _SWEEP_S = 5.0  #: how often waiting jobs are held against their start limit
 

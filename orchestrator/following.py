@@ -61,18 +61,14 @@ async def follow(store: Store, run: RunRecord, position: Position, *, output: bo
     yield Snapshot(run)
     async with store.bell(run.id) as bell:
         news = asyncio.ensure_future(anext(bell))
-        if output:
-            _add(waiting, jobs)
+        _add(waiting, jobs if output else ())
         try:
             while True:
                 # Events are read before the output that they conclude, and told after it.
                 events = await store.events(run.id, position.event)
-                async for chunk in _turn(store, jobs, position, waiting):
-                    yield chunk
                 ended = [str(event.fields["job"]) for event in events if event.fields.get("state") in _ENDED]
-                if output:
-                    async for chunk in _rest(store, jobs, position, ended):
-                        yield chunk
+                async for chunk in _output(store, jobs, position, waiting, ended if output else ()):
+                    yield chunk
                 for event in events:
                     position.event = event.id
                     if event.fields["job"] in jobs:
@@ -83,8 +79,7 @@ async def follow(store: Store, run: RunRecord, position: Position, *, output: bo
                 if news.done() or not (waiting or events):
                     rung = await news
                     news = asyncio.ensure_future(anext(bell))
-                    if output:
-                        _add(waiting, [job for job in rung if job in jobs])
+                    _add(waiting, [job for job in rung if job in jobs and output])
         finally:
             news.cancel()
     final = await store.run(run.id, with_jobs=True)
@@ -113,11 +108,17 @@ async def _turn(
             waiting.append(stream)
 
 
-async def _rest(
-    store: Store, jobs: Mapping[str, JobRecord], position: Position, ended: list[str]
+async def _output(
+    store: Store,
+    jobs: Mapping[str, JobRecord],
+    position: Position,
+    waiting: deque[tuple[str, StreamName]],
+    ended: Iterable[str],
 ) -> AsyncIterator[Chunk]:
-    """Read all that is left of jobs that have ended."""
-    waiting = deque((job, stream) for job in ended if job in jobs for stream in STREAMS)
-    while waiting:
-        async for chunk in _turn(store, jobs, position, waiting):
+    """Read one turn of what waits, then all that is left of the jobs that have ended."""
+    async for chunk in _turn(store, jobs, position, waiting):
+        yield chunk
+    rest = deque((job, stream) for job in ended if job in jobs for stream in STREAMS)
+    while rest:
+        async for chunk in _turn(store, jobs, position, rest):
             yield chunk

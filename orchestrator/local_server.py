@@ -21,7 +21,7 @@ from orchestrator.service import Caller, Service, ServiceError
 from orchestrator.store.interface import RunEvent, StaleEpochError, StoreUnavailableError
 from remote.runner.frames import Decoder, Frame, FrameError, encode
 
-log = logging.getLogger("anyjob.api")
+log = logging.getLogger(__name__)
 MAX_HEADER = 64 << 10
 MAX_FRAME = 64 << 20
 MAX_OUTPUT = 4 << 20
@@ -81,7 +81,9 @@ class LocalServer:
         self._service = service
         self._path = path
         self._info = info
-        self._reload = reload
+        self.on_reload: Callable[[], Awaitable[int]] = service.reload
+        self.unused = asyncio.Event()  #: set while nobody is connected
+        self.unused.set()
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._operations: Mapping[str, Operation] = {
@@ -123,15 +125,11 @@ class LocalServer:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
 
-    @property
-    def clients(self) -> int:
-        """How many connections are open."""
-        return len(self._clients)
-
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  asyncio runs this in a task of its own
         self._clients.add(task)
+        self.unused.clear()
         try:
             await self._serve(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
@@ -140,6 +138,8 @@ class LocalServer:
             log.warning("local peer broke the protocol", extra={"error": str(error)})
         finally:
             self._clients.discard(task)
+            if not self._clients:
+                self.unused.set()
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -277,7 +277,7 @@ class LocalServer:
         await call.send({"t": "end"}, b"{}")
 
     async def _reloaded(self, call: _Call) -> None:
-        await call.ok({"nodes": await self._reload()})
+        await call.ok({"nodes": await self.on_reload()})
 
     async def _stats(self, call: _Call) -> None:
         await call.ok(await self._service.stats())

@@ -1,7 +1,7 @@
 """The conversation with one node: connects when there is something to do, starts jobs, writes what comes back.
 
-It does not decide: what a job's end means is `orchestrator.translate`, what may follow what is the store's table. A lost
-connection changes no job: the worker connects again and goes on from the bytes that the store has.
+It does not decide: what a job's end means is `orchestrator.translate`, what may follow what is the store's table. A
+lost connection changes no job: the worker connects again and goes on from the bytes that the store has.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from remote.errors import UnfitError, Unreachable, UnreachableError, UnsendableE
 from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started
 from remote.transport import Link, Transport
 
-log = logging.getLogger("anyjob.node")
+log = logging.getLogger(__name__)
 _BACKOFF_S = (0.5, 30.0)  #: first and longest pause before a node with live jobs is tried again
 _LOOK_S = 5.0  #: how often an idle connection looks at its age
 _PIECE = 256 << 10  #: output is written in pieces of about this size
@@ -211,21 +211,17 @@ class NodeWorker:
         retiring = asyncio.ensure_future(self._retired.wait())
         try:
             while True:
-                wait_s = (
-                    None
-                    if not self.idle
-                    else max(0.0, self.idle_since + self._owner.options.idle_s - self._owner.now())
-                )
+                left_s = self.idle_since + self._owner.options.idle_s - self._owner.now()
                 done, _ = await asyncio.wait(
                     {receiving, retiring},
-                    timeout=min(wait_s, 5.0) if wait_s is not None else 5.0,
+                    timeout=min(max(left_s, 0.0), _LOOK_S) if self.idle else _LOOK_S,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if receiving in done:
                     events = receiving.result()
                     receiving = asyncio.ensure_future(link.receive())
                     await self._take(link, events)
-                elif self.idle and (retiring in done or wait_s == 0.0):
+                elif self.idle and (retiring in done or left_s <= 0):
                     return
                 elif retiring in done:
                     self._retired.clear()

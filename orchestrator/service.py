@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from inventory import InvalidFilesError, Inventory, Node, Problem, TargetError, fold
+from inventory import InvalidFilesError, Inventory, Node, TargetError, fold
 from inventory.route import Route
 from jobs.plan import Defaults, Plan, PlannedNode, RequestError, plan
 from jobs.records import Request, RunRecord
@@ -143,7 +143,7 @@ class Service:
         try:
             return await self._catalogue.named(sources)
         except InvalidFilesError as error:
-            raise ServiceError("bad_file", str(error), [_problem(problem) for problem in error.problems]) from error
+            raise bad_file(error) from error
 
     async def run(self, text: str, *, with_jobs: bool = True) -> RunRecord:
         """Return a run by its id, the id of one of its jobs, or an unambiguous part of its id."""
@@ -221,7 +221,7 @@ class Service:
         try:
             return len((await self._catalogue.reload()).nodes)
         except InvalidFilesError as error:
-            raise ServiceError("bad_file", str(error), [_problem(problem) for problem in error.problems]) from error
+            raise bad_file(error) from error
 
     async def stats(self) -> dict[str, object]:
         """Return the store's figures."""
@@ -232,12 +232,8 @@ def _only(record: RunRecord, job_id: str) -> RunRecord:
     return msgspec.structs.replace(record, jobs=tuple(job for job in record.jobs or () if job.id == job_id))
 
 
-def _problem(problem: Problem) -> dict[str, object]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "field": problem.field,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
+def bad_file(error: InvalidFilesError) -> ServiceError:
+    """Return the error that tells a caller every mistake in settings or inventory."""
+    fields = ("file", "line", "column", "field", "message", "hint")
+    problems = [{field: getattr(problem, field) for field in fields} for problem in error.problems]
+    return ServiceError("bad_file", str(error), problems)
