@@ -1,0 +1,146 @@
+"""Output: added exactly once, read from Redis or the archive, moved from one to the other."""
+
+import asyncio
+import datetime
+import logging
+from typing import Final
+
+from orchestrator.store.archive import Archive
+from orchestrator.store.interface import Output, StaleEpochError, StreamName
+from orchestrator.store.keys import SHORT, Short, run_of
+from orchestrator.store.pipeline import Command, Wire
+
+SEGMENT: Final = 4 << 20  #: bytes of output in one file of the archive; a reader unpacks one at a time
+_RETRY_S: Final = 1.0
+_PAGE: Final = 1_000
+
+log = logging.getLogger(__name__)
+
+
+class OutputStore:
+    """See `Store`, whose methods these are."""
+
+    def __init__(self, wire: Wire, archive: Archive) -> None:
+        self._wire = wire
+        self._keys = wire.keys
+        self._archive = archive
+        self._movers: dict[tuple[str, Short], asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End the moves that are under way; what they did not finish is still in Redis."""
+        for task in self._movers.values():
+            task.cancel()
+        await asyncio.gather(*self._movers.values(), return_exceptions=True)
+
+    async def append(self, job: str, stream: StreamName, offset: int, data: bytes, *, epoch: int) -> int:
+        """See `Store.append_output`."""
+        name = SHORT[stream]
+        tail = self._wire.settings.live_tail
+        command = self._wire.script(
+            "append_output",
+            [self._keys.meta(job), self._keys.output(job, name)],
+            [epoch, name, offset, data, 4 * tail, self._keys.bell(run_of(job)), job],
+        )
+        while True:
+            # The job's own key remembers the epoch too, so that an older writer changes nothing once a newer one has
+            # written; this question makes it stop even before that. Bytes at an offset are the same whoever sends them.
+            newest, (size, first, full) = await self._wire.insist(("GET", self._keys.control("epoch")), command)
+            if epoch < int(newest or 0):
+                raise StaleEpochError(f"a newer controller has taken over (epoch {epoch}, now {int(newest)})")
+            if size - first > 2 * tail:
+                mover = self._mover(job, name)
+                if full:
+                    await asyncio.wait([mover])
+            if not full:
+                return int(size)
+
+    async def output(self, job: str, stream: StreamName, offset: int, *, limit: int) -> Output:
+        """See `Store.output`."""
+        name = SHORT[stream]
+        while True:
+            [(size, first, data)] = await self._wire.ask(self._read(job, name, offset, limit))
+            if data or offset >= size:
+                return Output(min(offset, size), data, size)
+            found = await asyncio.to_thread(self._archive.read, job, name, offset, limit)
+            if found is not None:
+                return Output(found[0], found[1], size)
+            [(_, after, _)] = await self._wire.ask(self._read(job, name, offset, 1))
+            if after == first:  # what was there has been removed by its retention setting
+                offset = first
+
+    async def archive(self, *, now: float) -> None:
+        """See `Store.archive`."""
+        wire = self._wire
+        queue = self._keys.control("unarchived")
+        before = now - wire.settings.archive_after_s
+        while True:
+            [members] = await wire.ask(("ZRANGEBYSCORE", queue, "-inf", before, "LIMIT", 0, _PAGE))
+            for job in (member.decode() for member in members):
+                for name in SHORT.values():
+                    await self._move(job, name, keep=0)
+                await wire.change(("ZREM", queue, job))
+            if len(members) < _PAGE:
+                break
+        [live] = await wire.ask(("ZRANGE", self._keys.control("live"), 0, -1))
+        for start in range(0, len(live), _PAGE):
+            jobs = [member.decode() for member in live[start : start + _PAGE]]
+            rows = await wire.ask(*(("HMGET", self._keys.meta(job), "out", "out0", "err", "err0") for job in jobs))
+            for job, row in zip(jobs, rows, strict=True):
+                out, out_first, err, err_first = (int(value or 0) for value in row)
+                if max(out - out_first, err - err_first) > 2 * wire.settings.live_tail:
+                    for name in SHORT.values():
+                        await self._move(job, name, keep=wire.settings.live_tail)
+
+    async def forget(self, jobs: list[str]) -> None:
+        """Remove the output of ended jobs from Redis and the archive."""
+        keys = [
+            key for job in jobs for key in (self._keys.meta(job), *(self._keys.output(job, n) for n in SHORT.values()))
+        ]
+        await self._wire.change(*(("UNLINK", key) for key in keys))
+        await asyncio.to_thread(self._archive.remove, jobs)
+
+    async def forget_archived(self, jobs: list[str]) -> None:
+        """Remove archived output of these jobs; their records stay."""
+        await asyncio.to_thread(self._archive.remove, jobs)
+
+    async def expired(self, before: datetime.date) -> list[str]:
+        """Return the jobs with archived output that were submitted before that day."""
+        return await asyncio.to_thread(self._archive.jobs, before)
+
+    def _read(self, job: str, name: Short, offset: int, limit: int) -> Command:
+        keys = [self._keys.meta(job), self._keys.output(job, name)]
+        return self._wire.script("read_output", keys, [name, offset, limit])
+
+    def _mover(self, job: str, name: Short) -> "asyncio.Task[None]":
+        """Return the task that moves the old part of a live output; there is one at a time."""
+        task = self._movers.get((job, name))
+        if task is None:
+            task = asyncio.create_task(self._move_tail(job, name), name=f"archive {job}")
+            self._movers[job, name] = task
+            task.add_done_callback(lambda _: self._movers.pop((job, name), None))
+        return task
+
+    async def _move_tail(self, job: str, name: Short) -> None:
+        try:
+            await self._move(job, name, keep=self._wire.settings.live_tail)
+        except OSError as error:
+            log.error("output cannot be archived", extra={"job": job, "error": str(error)})  # noqa: TRY400  a full disk
+            await asyncio.sleep(_RETRY_S)
+
+    async def _move(self, job: str, name: Short, *, keep: int) -> None:
+        """Move all but the last `keep` bytes, a segment at a time: first safe on disk, then out of Redis."""
+        while True:
+            with self._archive.alone(job) as alone:
+                if not alone:
+                    return
+                [(size, first, _)] = await self._wire.ask(self._read(job, name, 0, 0))
+                if size - first <= keep:
+                    return
+                [(_, start, data)] = await self._wire.ask(
+                    self._read(job, name, first, min(SEGMENT, size - first - keep))
+                )
+                if not data or start != first:
+                    return
+                await asyncio.to_thread(self._archive.write, job, name, first, data)
+                keys = [self._keys.meta(job), self._keys.output(job, name)]
+                await self._wire.insist(self._wire.script("trim_output", keys, [name, first + len(data)]))

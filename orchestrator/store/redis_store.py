@@ -1,0 +1,252 @@
+"""`Store` on Redis: runs and jobs here, and the way to the parts that hold the rest."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import msgspec
+
+from jobs.lifecycle import Event
+from jobs.records import JobRecord, JobSpec, RunRecord, RunSpec
+from orchestrator.store.archive import Archive
+from orchestrator.store.bells import Bells
+from orchestrator.store.connection import StoreSettings
+from orchestrator.store.interface import Control, LiveJob, Output, RunEvent, StreamName, Work
+from orchestrator.store.keys import check_id, run_of
+from orchestrator.store.pipeline import Reply, Wire
+from orchestrator.store.redis_output import OutputStore
+from orchestrator.store.redis_queue import Queue
+from orchestrator.store.retention import prune
+from orchestrator.store.rows import JOB_COLUMNS, RUN_COLUMNS, job_record, run_record
+
+_PAGE: Final = 1_000
+_RESOLVED: Final = 10
+
+
+class RedisStore:
+    """See `Store`."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._wire = Wire(settings)
+        self._keys = self._wire.keys
+        self._queue = Queue(self._wire)
+        self._bells = Bells(self._wire)
+        self._output = OutputStore(self._wire, Archive(settings.archive_dir))
+
+    async def open(self) -> None:
+        """See `Store.open`."""
+        await self._wire.open()
+        await self.cluster()
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        for part in (self._bells, self._output, self._queue, self._wire):
+            await part.close()
+
+    async def cluster(self) -> str:
+        """See `Store.cluster`."""
+        key = self._keys.control("cluster")
+        _, found = await self._wire.change(("SET", key, secrets.token_hex(8), "NX"), ("GET", key))
+        return str(found.decode())
+
+    async def begin_epoch(self) -> int:
+        """See `Store.begin_epoch`. Sent twice after a lost reply it raises by two, which fences as well."""
+        [epoch] = await self._wire.change(("INCR", self._keys.control("epoch")))
+        return int(epoch)
+
+    # --- submit and query
+
+    async def submit(self, run: RunSpec, jobs: Sequence[JobSpec], inputs: bytes) -> bool:
+        """See `Store.submit`."""
+        shared = ("runs", "ends", "active", "live", "sequence", "control", "totals")
+        command = self._wire.script(
+            "submit",
+            [
+                self._keys.run(run.id),
+                self._keys.jobs(run.id),
+                self._keys.inputs(run.id),
+                *(self._keys.control(name) for name in shared),
+                *(self._keys.job(job.id) for job in jobs),
+            ],
+            [
+                run.id,
+                run.id[::-1],
+                self._queue.operation(),
+                run.created,
+                msgspec.json.encode(run),
+                inputs,
+                *(part for job in jobs for part in (job.id, job.node, job.index, msgspec.json.encode(job))),
+            ],
+        )
+        [made] = await self._wire.change(command)
+        return bool(made)
+
+    async def run_spec(self, run: str) -> RunSpec | None:
+        """See `Store.run_spec`."""
+        [text] = await self._wire.ask(("HGET", self._keys.run(run), "spec"))
+        return None if text is None else msgspec.json.decode(text, type=RunSpec)
+
+    async def job_spec(self, job: str) -> JobSpec | None:
+        """See `Store.job_spec`."""
+        [text] = await self._wire.ask(("HGET", self._keys.job(job), "spec"))
+        return None if text is None else msgspec.json.decode(text, type=JobSpec)
+
+    async def inputs(self, run: str) -> bytes:
+        """See `Store.inputs`."""
+        [data] = await self._wire.ask(("GET", self._keys.inputs(run)))
+        return data or b""
+
+    async def run(self, run: str, *, with_jobs: bool) -> RunRecord | None:
+        """See `Store.run`."""
+        if not with_jobs:
+            [row] = await self._wire.ask(("HMGET", self._keys.run(run), *RUN_COLUMNS))
+            return run_record(row, None)
+        row, ids = await self._wire.ask(
+            ("HMGET", self._keys.run(run), *RUN_COLUMNS), ("LRANGE", self._keys.jobs(run), 0, -1)
+        )
+        jobs: list[JobRecord] = []
+        for start in range(0, len(ids), _PAGE):
+            jobs += await self._jobs([one.decode() for one in ids[start : start + _PAGE]])
+        return run_record(row, tuple(jobs))
+
+    async def job(self, job: str) -> JobRecord | None:
+        """See `Store.job`."""
+        return next(iter(await self._jobs([job])), None)
+
+    async def runs(self, *, active: bool, limit: int, before: str | None) -> list[RunRecord]:
+        """See `Store.runs`."""
+        key = self._keys.control("active" if active else "runs")
+        newest = "+" if before is None else f"({check_id(before)}"
+        [ids] = await self._wire.ask(("ZREVRANGEBYLEX", key, newest, "-", "LIMIT", 0, limit))
+        rows = await self._rows([one.decode() for one in ids])
+        return [record for row in rows if (record := run_record(row, None))]
+
+    async def resolve(self, text: str) -> list[str]:
+        """See `Store.resolve`."""
+        if not text.isalnum() or not text.isascii():
+            return []
+        part = text.upper()
+        beginning, ending = await self._wire.ask(
+            ("ZREVRANGEBYLEX", self._keys.control("runs"), f"[{part}~", f"[{part}", "LIMIT", 0, _RESOLVED),
+            ("ZRANGEBYLEX", self._keys.control("ends"), f"[{part[::-1]}", f"[{part[::-1]}~"),
+        )
+        found = {one.decode() for one in beginning} | {one.decode()[::-1] for one in ending}
+        return sorted(found, reverse=True)[:_RESOLVED]
+
+    async def _rows(self, runs: Sequence[str]) -> list[Reply]:
+        return await self._wire.ask(*(("HMGET", self._keys.run(run), *RUN_COLUMNS) for run in runs)) if runs else []
+
+    async def _jobs(self, jobs: Sequence[str]) -> list[JobRecord]:
+        rows = await self._wire.ask(
+            *(("HMGET", self._keys.job(job), *JOB_COLUMNS) for job in jobs),
+            *(("HMGET", self._keys.meta(job), "out", "err") for job in jobs),
+        )
+        found = (
+            job_record(job, run_of(job), row, sizes)
+            for job, row, sizes in zip(jobs, rows[: len(jobs)], rows[len(jobs) :], strict=True)
+        )
+        return [record for record in found if record]
+
+    # --- controller and dispatcher
+
+    async def control(self, after: str, *, block_s: float) -> list[Control]:
+        """See `Store.control`."""
+        return await self._queue.control(after, block_s=block_s)
+
+    async def control_position(self) -> str:
+        """See `Store.control_position`."""
+        return await self._queue.control_position()
+
+    async def trim_control(self, before: str) -> None:
+        """See `Store.trim_control`."""
+        await self._queue.trim_control(before)
+
+    async def live_jobs(self) -> list[LiveJob]:
+        """See `Store.live_jobs`."""
+        return await self._queue.live_jobs()
+
+    async def assign(self, jobs: Sequence[str], *, dispatcher: str, epoch: int, now: float) -> list[str]:
+        """See `Store.assign`."""
+        return await self._queue.assign(jobs, dispatcher=dispatcher, epoch=epoch, now=now)
+
+    async def work(self, dispatcher: str, after: str, *, block_s: float) -> list[Work]:
+        """See `Store.work`."""
+        return await self._queue.work(dispatcher, after, block_s=block_s)
+
+    async def trim_work(self, dispatcher: str, before: str) -> None:
+        """See `Store.trim_work`."""
+        await self._queue.trim_work(dispatcher, before)
+
+    async def apply(  # noqa: PLR0913  one event is one row
+        self, job: str, attempt: int, event: Event, *, epoch: int, now: float, fields: Mapping[str, object]
+    ) -> bool:
+        """See `Store.apply`."""
+        return await self._queue.apply(job, attempt, event, epoch=epoch, now=now, fields=fields)
+
+    async def set_link(self, job: str, link: str, *, since: float) -> None:
+        """See `Store.set_link`."""
+        await self._queue.set_link(job, link, since=since)
+
+    async def append_output(self, job: str, stream: StreamName, offset: int, data: bytes, *, epoch: int) -> int:
+        """See `Store.append_output`."""
+        return await self._output.append(job, stream, offset, data, epoch=epoch)
+
+    async def request_cancel(
+        self, jobs: Sequence[str], *, by: str, grace_s: float | None, now: float
+    ) -> tuple[int, int, int]:
+        """See `Store.request_cancel`."""
+        return await self._queue.request_cancel(jobs, by=by, grace_s=grace_s, now=now)
+
+    # --- watchers
+
+    async def output(self, job: str, stream: StreamName, offset: int, *, limit: int) -> Output:
+        """See `Store.output`."""
+        return await self._output.output(job, stream, offset, limit=limit)
+
+    async def events(self, run: str, after: str) -> list[RunEvent]:
+        """See `Store.events`."""
+        [entries] = await self._wire.ask(("XRANGE", self._keys.events(run), f"({after}" if after != "0" else "-", "+"))
+        return [RunEvent(at.decode(), _event(flat)) for at, flat in entries]
+
+    def bell(self, run: str) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
+        """See `Store.bell`."""
+        return self._bells.watch(run)
+
+    # --- upkeep
+
+    async def archive(self, *, now: float) -> None:
+        """See `Store.archive`."""
+        await self._output.archive(now=now)
+
+    async def prune(self, *, now: float) -> int:
+        """See `Store.prune`."""
+        return await prune(self._wire, self._output, now=now)
+
+    async def stats(self) -> dict[str, object]:
+        """See `Store.stats`."""
+        info, queued, live, active = await self._wire.ask(
+            ("INFO",),
+            ("HGET", self._keys.control("totals"), "queued"),
+            ("ZCARD", self._keys.control("live")),
+            ("ZCARD", self._keys.control("active")),
+        )
+        lines = (line.partition(b":") for line in info.splitlines() if b":" in line)
+        facts = {name.decode(): value.decode() for name, _, value in lines}
+        kind = "valkey" if "valkey_version" in facts else "redis"
+        return {
+            "redis_kind": kind,
+            "redis_version": facts[f"{kind}_version"],
+            "redis_used_memory": int(facts["used_memory"]),
+            "redis_max_memory": int(facts["maxmemory"]),
+            "queued": int(queued or 0),
+            "live_jobs": live,
+            "active_runs": active,
+        }
+
+
+def _event(flat: Sequence[bytes]) -> dict[str, Any]:
+    """Return an event: the note, and the node that the script knew."""
+    values = dict(zip(flat[::2], flat[1::2], strict=True))
+    return {**msgspec.json.decode(values[b"note"]), "node": values[b"node"].decode()}
