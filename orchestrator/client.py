@@ -9,7 +9,6 @@ Errors: `ApiError` is the daemon's refusal, `DaemonAbsentError` says that nothin
 import contextlib
 import json
 import os
-import secrets
 import select
 import socket
 import time
@@ -51,7 +50,7 @@ class DaemonAbsentError(Exception):
 
 def new_run_id() -> str:
     """Make a run's id (a ULID: 48 bits of milliseconds, 80 random bits; sorts by time)."""
-    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    number = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
@@ -60,9 +59,9 @@ def request(op: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
     header = {"t": "call", "op": op, **fields}
     body = json.dumps(fields, ensure_ascii=False).encode()
     if len(body) <= _ROOM:
-        return encode(header, payload)
+        return encode(header, payload, MAX_HEADER, MAX_FRAME)
     spilled = {"t": "call", "op": op, "fields_size": len(body)}
-    return encode(spilled, body + payload)
+    return encode(spilled, body + payload, MAX_HEADER, MAX_FRAME)
 
 
 def checked(frame: Frame) -> Frame:

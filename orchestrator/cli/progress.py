@@ -1,0 +1,52 @@
+"""The line at the bottom of the screen while a run is watched. Pure."""
+
+from typing import Any, Final
+
+from orchestrator.cli.escapes import plain
+from orchestrator.cli.tally import Tally
+from orchestrator.cli.terminal import Terminal
+
+_BAR: Final = 20
+_NAMED: Final = 3
+_GROUPS: Final = (
+    # word, states, mark in the bar, colour
+    ("done", ("succeeded",), "#", "green"),
+    ("failed", ("failed", "timed_out", "cancelled", "start_failed", "expired", "lost"), "x", "red"),
+    ("running", ("running",), ">", "cyan"),
+    ("waiting", ("queued", "dispatching", "claimed"), ".", "dim"),
+)
+
+
+def progress_line(tally: Tally, elapsed_s: float, terminal: Terminal, *, connected: bool) -> str:
+    """Return one line, no wider than the terminal: a bar, the counts, the time, and who is not done."""
+    counts = tally.counts()
+    total = max(sum(counts.values()), 1)
+    bar, shown = "", 0
+    words = []
+    for word, states, mark, colour in _GROUPS:
+        number = sum(counts.get(state, 0) for state in states)
+        cells = round((shown + number) * _BAR / total) - round(shown * _BAR / total)
+        shown += number
+        bar += terminal.paint(mark * cells, colour)
+        if number:
+            words.append((f"{number} {word}", colour))
+    texts = [f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02}", _waiting_for(tally.active())]
+    if not connected:
+        texts.append("the daemon is away, trying again")
+    return _fit(bar, words, texts, terminal)
+
+
+def _waiting_for(active: list[dict[str, Any]]) -> str:
+    names = [plain(job["node"]) for job in sorted(active, key=lambda job: job["state"] != "running")[:_NAMED]]
+    return " ".join(names) + (f" and {len(active) - _NAMED} more" if len(active) > _NAMED else "")
+
+
+def _fit(bar: str, words: list[tuple[str, str]], texts: list[str], terminal: Terminal) -> str:
+    room = terminal.columns - 1 - (_BAR + 2)
+    line = f"[{bar}]"
+    for text, style in [*words, *((text, "") for text in texts if text)]:
+        if len(text) + 2 > room:
+            break
+        line += "  " + (terminal.paint(text, style) if style else text)
+        room -= len(text) + 2
+    return line
