@@ -1,4 +1,4 @@
-"""Output in compressed files: `ARCHIVE/YYYY-MM-DD/JOB/STREAM.OFFSET.gz`.
+"""Output in compressed files: `ARCHIVE/YYYY-MM-DD/ID/STREAM.OFFSET.gz`; the day is that of the submission (UTC).
 
 A segment is written under another name, synced, then renamed: a file with its final name is whole. Its name tells the
 offset of its first byte. The folders are walked by descriptors that follow no symbolic link, and are readable by their
@@ -14,18 +14,26 @@ import re
 import secrets
 import shutil
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from orchestrator.store.interface import StoreUnavailableError
 from orchestrator.store.keys import Short, check_id, day_of, is_id
 
-_SEGMENT: Final = re.compile(r"(out|err)\.([0-9]{20})\.gz")
+Name = Short | Literal["in"]
+INPUTS: Final = "in"  #: script and standard input of a run; kept like a stream
+_SEGMENT: Final = re.compile(r"(out|err|in)\.([0-9]{20})\.gz")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CACHED: Final = 4  #: unpacked segments that are kept, for readers who take one in small pieces
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class ArchiveError(StoreUnavailableError):
+    """The archive cannot be written, or a file of it is damaged; the message names it and the way out."""
 
 
 class Archive:
@@ -39,37 +47,43 @@ class Archive:
     @contextlib.contextmanager
     def alone(self, job: str) -> Iterator[bool]:
         """Hold a job's folder; False when another process, or another task of this one, is moving its output."""
-        with self._made(job) as folder:
+        with contextlib.ExitStack() as opened:
             try:
+                folder = opened.enter_context(self._made(job))
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                free = False
+            except OSError as error:
+                raise self._unwritable(error) from None
             else:
-                yield True
+                free = True
+            yield free
 
-    def write(self, job: str, stream: Short, offset: int, data: bytes) -> None:
+    def write(self, job: str, stream: Name, offset: int, data: bytes) -> None:
         """Keep a segment; when this returns it is on the disk.
 
         Raises:
-            OSError: when it cannot be written; nothing with a final name is left then.
+            ArchiveError: when it cannot be written; nothing with a final name is left then.
         """
         final = f"{stream}.{offset:020d}.gz"
         temporary = f".{final}.{secrets.token_hex(8)}"
-        with self._made(job) as folder:
-            try:
-                descriptor = os.open(temporary, _NEW_FILE, 0o600, dir_fd=folder)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(gzip.compress(data, 1, mtime=0))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(temporary, final, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
-                raise
-            os.fsync(folder)
+        try:
+            with self._made(job) as folder:
+                try:
+                    with os.fdopen(os.open(temporary, _NEW_FILE, 0o600, dir_fd=folder), "wb") as file:
+                        file.write(gzip.compress(data, 1, mtime=0))
+                        file.flush()
+                        os.fsync(file.fileno())
+                    os.rename(temporary, final, src_dir_fd=folder, dst_dir_fd=folder)
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        os.unlink(temporary, dir_fd=folder)
+                    raise
+                os.fsync(folder)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
-    def read(self, job: str, stream: Short, offset: int, limit: int) -> tuple[int, bytes] | None:
+    def read(self, job: str, stream: Name, offset: int, limit: int) -> tuple[int, bytes] | None:
         """Return where the first bytes at or after `offset` begin, and at most `limit` of them, or None."""
         with self._found(job) as folder:
             if folder is None:
@@ -96,8 +110,8 @@ class Archive:
                 with contextlib.suppress(OSError):
                     day.rmdir()
 
-    def jobs(self, before: datetime.date) -> list[str]:
-        """Return the jobs with files that were submitted before that day, oldest first."""
+    def ids(self, before: datetime.date) -> list[str]:
+        """Return the runs and jobs with files that were submitted before that day, oldest first."""
         days = sorted(self._root.iterdir()) if self._root.is_dir() else []
         return [
             job.name
@@ -106,6 +120,11 @@ class Archive:
             for job in sorted(day.iterdir())
             if is_id(job.name)
         ]
+
+    def _unwritable(self, error: OSError) -> ArchiveError:
+        return ArchiveError(
+            f"the output archive {self._root} cannot be written: {error}. Free space there, or set another folder"
+        )
 
     def _segment(self, folder: int, job: str, name: str) -> bytes:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
@@ -116,7 +135,13 @@ class Archive:
                 if key in self._unpacked:
                     self._unpacked.move_to_end(key)
                     return self._unpacked[key]
-            data = gzip.decompress(file.read())
+            try:
+                data = gzip.decompress(file.read())
+            except (OSError, EOFError, zlib.error) as error:
+                raise ArchiveError(
+                    f"{self._root}/{day_of(job)}/{job}/{name} is damaged: {error}. Restore it from a backup, or "
+                    "move it away to read on behind it"
+                ) from None
         with self._lock:
             self._unpacked[key] = data
             while len(self._unpacked) > _CACHED:

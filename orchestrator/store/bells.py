@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from orchestrator.store.connection import LOST, connect
 from orchestrator.store.interface import StoreUnavailableError
-from orchestrator.store.pipeline import Wire
+from orchestrator.store.wire import Wire
 
 REFRESH_S: Final = 10.0  #: every watcher looks again at least that often, whatever became of the rings
 _SILENCE_S: Final = 5.0  #: then the connection is asked whether it lives, and given up after as long again

@@ -12,9 +12,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004  the library's own name for it
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     TimeoutError,  # noqa: A004
+    TryAgainError,
 )
 
 from orchestrator.store.interface import StaleEpochError, StoreUnavailableError
@@ -23,6 +27,15 @@ DAY: Final = 86_400.0
 LOST: Final = (ConnectionError, TimeoutError, OSError)  #: the connection is gone; whether the command ran is unknown
 CONNECT_S: Final = 5.0
 REPLY_S: Final = 20.0  #: longer than a slow disk's fsync; then the connection is dropped
+
+
+_DENIED: Final = (AuthenticationError, AuthorizationError)
+_FOR_NOW: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_PASSING: Final = ("OOM", "MASTERDOWN", "MISCONF", "BUSY", "NOREPLICAS")
+
+
+class RefusedForNowError(StoreUnavailableError):
+    """Redis answers, but takes no changes: it is full, its disk is, or it is about to change roles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +101,7 @@ async def connect(settings: StoreSettings) -> Connection:
     connection: Connection = client(settings).connection_pool.make_connection()  # type: ignore[no-untyped-call]
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
-    except (AuthenticationError, AuthorizationError) as error:
+    except _DENIED as error:
         raise explain(error, settings.url) from None
     return connection
 
@@ -96,17 +109,17 @@ async def connect(settings: StoreSettings) -> Connection:
 def explain(error: Exception, url: str) -> Exception:
     """Return our error for one of the library: what, where, and the way out."""
     text = str(error)
+    where = f"Redis at {address(url)}"
     if text.startswith("STALE"):
         return StaleEpochError(f"a newer controller has taken over ({text.removeprefix('STALE ')})")
-    where = f"Redis at {address(url)}"
-    if isinstance(error, AuthenticationError | AuthorizationError) or text.startswith(
-        ("NOAUTH", "WRONGPASS", "NOPERM")
-    ):
+    if isinstance(error, _DENIED) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         way = f"{where} refuses us: {text}. Check user and password (redis.url, redis.password) and the user's ACL"
-    elif text.startswith("OOM"):
-        way = f"{where} is full: {text}. Raise its maxmemory, or lower the retention settings; jobs run on meanwhile"
     elif text.startswith("WRONGTYPE"):
         way = f"{where}: {text}. Another program uses our prefix: set redis.prefix, or remove the foreign key"
+    elif isinstance(error, _FOR_NOW) or text.startswith(_PASSING):
+        return RefusedForNowError(
+            f"{where} takes no changes for now: {text}. Check its maxmemory, its disk and its role"
+        )
     elif isinstance(error, LOST):
         way = (
             f"{where} cannot be reached: {text or type(error).__name__}. Check that it runs and that redis.url is right"

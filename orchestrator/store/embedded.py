@@ -1,7 +1,7 @@
 """A private Redis: its own folder, a unix socket instead of a port, an append-only file, and the life of its owner.
 
 ```
-DATA_DIR/redis/           0700
+DATA_DIR/                 0700
   redis.conf redis.log    what we told it, what it says
   redis.sock              the only way in
   owner                   locked by the owner; holds its process id
@@ -69,7 +69,7 @@ class EmbeddedRedis:
     """One server and its data. One owner at a time; it ends with its owner, its data stay."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._folder = (data_dir / "redis").absolute()
+        self._folder = data_dir.absolute()
         self._socket = self._folder / "redis.sock"
         self._lock: IO[str] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -100,7 +100,7 @@ class EmbeddedRedis:
         """
         if len(os.fsencode(self._socket)) > _SOCKET_PATH:
             raise StoreUnavailableError(
-                f"data_dir: {self._folder.parent} is too long a path: the socket {self._socket} would have "
+                f"data_dir: {self._folder} is too long a path: the socket {self._socket} would have "
                 f"{len(os.fsencode(self._socket))} bytes of at most {_SOCKET_PATH}. Set data_dir to a shorter one"
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,8 +17,7 @@ from redis.exceptions import DataError, NoScriptError, ResponseError
 
 from orchestrator.store.connection import LOST, StoreSettings, connect, explain
 from orchestrator.store.interface import StoreUnavailableError
-from orchestrator.store.keys import Keys
-from orchestrator.store.scripts import Script, load
+from orchestrator.store.scripts import Script
 
 Command = tuple[str | bytes | int | float, ...]
 Reply = Any  #: what RESP2 knows: bytes, int, None, lists of these
@@ -36,42 +35,6 @@ class _Order:
     size: int
     deadline: float | None
     done: "asyncio.Future[list[Reply]]"
-
-
-class Wire:
-    """What all parts of the store share: names, scripts, and two pipelines, so that large answers delay no change."""
-
-    def __init__(self, settings: StoreSettings) -> None:
-        self.settings = settings
-        self.keys = Keys(settings.prefix)
-        self._scripts = load()
-        self._writer = Pipeline(settings, self._scripts.values())
-        self._reader = Pipeline(settings, self._scripts.values())
-
-    async def open(self) -> None:
-        """Connect both. Raises StoreUnavailableError."""
-        await self._writer.open()
-        await self._reader.open()
-
-    async def close(self) -> None:
-        """Finish what is under way, then disconnect."""
-        await asyncio.gather(self._writer.close(), self._reader.close())
-
-    def script(self, name: str, keys: Sequence[str], arguments: Iterable[str | bytes | float]) -> Command:
-        """Return the command that runs a script."""
-        return ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *arguments)
-
-    async def ask(self, *commands: Command) -> list[Reply]:
-        """Send questions; when Redis stays away, raise StoreUnavailableError after the settings' patience."""
-        return await self._reader.run(*commands, patience_s=self.settings.patience_s)
-
-    async def change(self, *commands: Command) -> list[Reply]:
-        """Send changes that a person waits for; give up as `ask` does."""
-        return await self._writer.run(*commands, patience_s=self.settings.patience_s)
-
-    async def insist(self, *commands: Command) -> list[Reply]:
-        """Send changes that must happen: wait for Redis as long as it takes."""
-        return await self._writer.run(*commands, patience_s=None)
 
 
 class Pipeline:

@@ -3,12 +3,14 @@
 import asyncio
 import datetime
 import logging
+import sys
 from typing import Final
 
-from orchestrator.store.archive import Archive
-from orchestrator.store.interface import Output, StaleEpochError, StreamName
+from orchestrator.store.archive import INPUTS, Archive
+from orchestrator.store.interface import Output, StaleEpochError, StoreUnavailableError, StreamName
 from orchestrator.store.keys import SHORT, Short, run_of
-from orchestrator.store.pipeline import Command, Wire
+from orchestrator.store.pipeline import Command
+from orchestrator.store.wire import Wire
 
 SEGMENT: Final = 4 << 20  #: bytes of output in one file of the archive; a reader unpacks one at a time
 _RETRY_S: Final = 1.0
@@ -57,6 +59,7 @@ class OutputStore:
     async def output(self, job: str, stream: StreamName, offset: int, *, limit: int) -> Output:
         """See `Store.output`."""
         name = SHORT[stream]
+        limit = max(1, limit)
         while True:
             [(size, first, data)] = await self._wire.ask(self._read(job, name, offset, limit))
             if data or offset >= size:
@@ -64,48 +67,71 @@ class OutputStore:
             found = await asyncio.to_thread(self._archive.read, job, name, offset, limit)
             if found is not None:
                 return Output(found[0], found[1], size)
-            [(_, after, _)] = await self._wire.ask(self._read(job, name, offset, 1))
-            if after == first:  # what was there has been removed by its retention setting
-                offset = first
+            [(_, now_first, _)] = await self._wire.ask(self._read(job, name, offset, 1))
+            if now_first == first:  # nothing moved meanwhile: what was there has been removed by its retention setting
+                offset = first if offset < first else size
 
     async def archive(self, *, now: float) -> None:
         """See `Store.archive`."""
-        wire = self._wire
-        queue = self._keys.control("unarchived")
-        before = now - wire.settings.archive_after_s
-        while True:
-            [members] = await wire.ask(("ZRANGEBYSCORE", queue, "-inf", before, "LIMIT", 0, _PAGE))
-            for job in (member.decode() for member in members):
-                for name in SHORT.values():
-                    await self._move(job, name, keep=0)
-                await wire.change(("ZREM", queue, job))
-            if len(members) < _PAGE:
-                break
-        [live] = await wire.ask(("ZRANGE", self._keys.control("live"), 0, -1))
+        await self._archive_ended(now - self._wire.settings.archive_after_s)
+        [live] = await self._wire.ask(("ZRANGE", self._keys.control("live"), 0, -1))
         for start in range(0, len(live), _PAGE):
-            jobs = [member.decode() for member in live[start : start + _PAGE]]
-            rows = await wire.ask(*(("HMGET", self._keys.meta(job), "out", "out0", "err", "err0") for job in jobs))
-            for job, row in zip(jobs, rows, strict=True):
-                out, out_first, err, err_first = (int(value or 0) for value in row)
-                if max(out - out_first, err - err_first) > 2 * wire.settings.live_tail:
-                    for name in SHORT.values():
-                        await self._move(job, name, keep=wire.settings.live_tail)
+            await self._archive_live([member.decode() for member in live[start : start + _PAGE]])
 
-    async def forget(self, jobs: list[str]) -> None:
-        """Remove the output of ended jobs from Redis and the archive."""
+    async def _archive_ended(self, before: float) -> None:
+        queue = self._keys.control("unarchived")
+        skipped = 0  # jobs that somebody else is moving right now: the next time
+        while True:
+            [page] = await self._wire.ask(("ZRANGEBYSCORE", queue, "-inf", before, "LIMIT", skipped, _PAGE))
+            for job in (member.decode() for member in page):
+                if all([await self._move(job, name, keep=0) for name in SHORT.values()]):
+                    await self._move_inputs(run_of(job))
+                    await self._wire.change(("ZREM", queue, job))
+                else:
+                    skipped += 1
+            if len(page) < _PAGE:
+                return
+
+    async def _archive_live(self, jobs: list[str]) -> None:
+        tail = self._wire.settings.live_tail
+        rows = await self._wire.ask(*(("HMGET", self._keys.meta(job), "out", "out0", "err", "err0") for job in jobs))
+        for job, row in zip(jobs, rows, strict=True):
+            out, out_first, err, err_first = (int(value or 0) for value in row)
+            if max(out - out_first, err - err_first) > 2 * tail:
+                for name in SHORT.values():
+                    await self._move(job, name, keep=tail)
+
+    async def inputs(self, run: str) -> bytes:
+        """See `Store.inputs`."""
+        [data] = await self._wire.ask(("GET", self._keys.inputs(run)))
+        if data is None:
+            found = await asyncio.to_thread(self._archive.read, run, INPUTS, 0, sys.maxsize)
+            data = found[1] if found else b""
+        return bytes(data)
+
+    async def _move_inputs(self, run: str) -> None:
+        """Move the inputs of a run that has ended."""
+        ended, data = await self._wire.ask(("HGET", self._keys.run(run), "ended"), ("GET", self._keys.inputs(run)))
+        if ended is not None and data is not None:
+            await asyncio.to_thread(self._archive.write, run, INPUTS, 0, data)
+            await self._wire.change(("UNLINK", self._keys.inputs(run)))
+
+    async def forget(self, run: str, jobs: list[str]) -> None:
+        """Remove the output and the inputs of an ended run from Redis and the archive."""
+        streams = SHORT.values()
         keys = [
-            key for job in jobs for key in (self._keys.meta(job), *(self._keys.output(job, n) for n in SHORT.values()))
+            key for job in jobs for key in (self._keys.meta(job), *(self._keys.output(job, one) for one in streams))
         ]
         await self._wire.change(*(("UNLINK", key) for key in keys))
-        await asyncio.to_thread(self._archive.remove, jobs)
+        await self.forget_archived([run, *jobs])
 
-    async def forget_archived(self, jobs: list[str]) -> None:
-        """Remove archived output of these jobs; their records stay."""
-        await asyncio.to_thread(self._archive.remove, jobs)
+    async def forget_archived(self, ids: list[str]) -> None:
+        """Remove what is archived of these runs and jobs; their records stay."""
+        await asyncio.to_thread(self._archive.remove, ids)
 
     async def expired(self, before: datetime.date) -> list[str]:
-        """Return the jobs with archived output that were submitted before that day."""
-        return await asyncio.to_thread(self._archive.jobs, before)
+        """Return the runs and jobs with something archived that were submitted before that day."""
+        return await asyncio.to_thread(self._archive.ids, before)
 
     def _read(self, job: str, name: Short, offset: int, limit: int) -> Command:
         keys = [self._keys.meta(job), self._keys.output(job, name)]
@@ -123,24 +149,25 @@ class OutputStore:
     async def _move_tail(self, job: str, name: Short) -> None:
         try:
             await self._move(job, name, keep=self._wire.settings.live_tail)
-        except OSError as error:
-            log.error("output cannot be archived", extra={"job": job, "error": str(error)})  # noqa: TRY400  a full disk
+        except StoreUnavailableError as error:
+            log.error("output cannot be archived", extra={"job": job, "error": str(error)})  # noqa: TRY400
             await asyncio.sleep(_RETRY_S)
 
-    async def _move(self, job: str, name: Short, *, keep: int) -> None:
-        """Move all but the last `keep` bytes, a segment at a time: first safe on disk, then out of Redis."""
+    async def _move(self, job: str, name: Short, *, keep: int) -> bool:
+        """Move all but the last `keep` bytes, a segment at a time: first safe on disk, then out of Redis.
+
+        Returns False when somebody else is at it.
+        """
+        keys = [self._keys.meta(job), self._keys.output(job, name)]
         while True:
+            [(size, first, _)] = await self._wire.ask(self._read(job, name, 0, 0))
+            if size - first <= keep:
+                return True
             with self._archive.alone(job) as alone:
                 if not alone:
-                    return
-                [(size, first, _)] = await self._wire.ask(self._read(job, name, 0, 0))
-                if size - first <= keep:
-                    return
-                [(_, start, data)] = await self._wire.ask(
-                    self._read(job, name, first, min(SEGMENT, size - first - keep))
-                )
-                if not data or start != first:
-                    return
-                await asyncio.to_thread(self._archive.write, job, name, first, data)
-                keys = [self._keys.meta(job), self._keys.output(job, name)]
-                await self._wire.insist(self._wire.script("trim_output", keys, [name, first + len(data)]))
+                    return False
+                segment = min(SEGMENT, size - first - keep)
+                [(_, now_first, data)] = await self._wire.ask(self._read(job, name, first, segment))
+                if now_first == first:  # else somebody moved this before we held the folder
+                    await asyncio.to_thread(self._archive.write, job, name, first, data)
+                    await self._wire.insist(self._wire.script("trim_output", keys, [name, first + len(data)]))

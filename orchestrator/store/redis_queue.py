@@ -1,6 +1,7 @@
 """The queue's side of the store: what the controller and the dispatchers read and change."""
 
 import asyncio
+import logging
 import math
 import secrets
 import time
@@ -16,8 +17,9 @@ from jobs.records import JobSpec
 from orchestrator.store.connection import LOST, REPLY_S, connect, explain
 from orchestrator.store.interface import Control, LiveJob, Work
 from orchestrator.store.keys import run_of
-from orchestrator.store.pipeline import Reply, Wire
+from orchestrator.store.pipeline import Reply
 from orchestrator.store.rows import columns, note
+from orchestrator.store.wire import Wire
 
 _ENTRIES: Final = 1_000  #: at most, in one answer of a blocking read
 _PAGE: Final = 1_000  #: jobs in one round of questions
@@ -28,6 +30,8 @@ _KINDS: Final[dict[str, Literal["submitted", "ended", "cancelled"]]] = {
 }
 _PAUSE_S: Final = 0.2  #: before a blocking read is tried again
 _LIVE_COLUMNS: Final = ("spec", "state", "attempt", "cancel_op")
+
+log = logging.getLogger(__name__)
 
 
 class Queue:
@@ -202,18 +206,20 @@ class Queue:
         await self._wire.change(("XTRIM", key, "MINID", f"{milliseconds}-{int(number or 0) + 1}"))
 
     async def _read(self, key: str, after: str, block_s: float) -> list[tuple[str, dict[str, str]]]:
-        """Read a stream, waiting for its first entry; a Redis that is away for a moment is waited for as well."""
+        """Read a stream, waiting for its first entry; a Redis that is away is waited for as well."""
         if block_s <= 0:
             [reply] = await self._wire.ask(("XREAD", "COUNT", _ENTRIES, "STREAMS", key, after))
             return _entries(reply)
         deadline = time.monotonic() + block_s
+        told = False
         while True:
             wait_s = max(0.001, deadline - time.monotonic())
             try:
                 return _entries(await self._block(key, after, wait_s))
             except LOST as error:
-                if time.monotonic() > deadline + self._wire.settings.patience_s:
-                    raise explain(error, self._wire.settings.url) from None
+                if not told:
+                    log.warning("redis is away", extra={"error": str(explain(error, self._wire.settings.url))})
+                    told = True
                 await asyncio.sleep(_PAUSE_S)
 
     async def _block(self, key: str, after: str, wait_s: float) -> Reply:

@@ -3,10 +3,9 @@
 import datetime
 from typing import Final
 
-import msgspec
-
-from orchestrator.store.pipeline import Wire
+from orchestrator.store.keys import run_of
 from orchestrator.store.redis_output import OutputStore
+from orchestrator.store.wire import Wire
 
 _PAGE: Final = 100
 
@@ -32,7 +31,7 @@ async def _forget_run(wire: Wire, output: OutputStore, run: str) -> None:
     keys = wire.keys
     [members] = await wire.ask(("LRANGE", keys.jobs(run), 0, -1))
     jobs = [member.decode() for member in members]
-    await output.forget(jobs)
+    await output.forget(run, jobs)
     shared = ("runs", "ends", "done", "unarchived")
     await wire.change(
         wire.script(
@@ -52,13 +51,18 @@ async def _forget_run(wire: Wire, output: OutputStore, run: str) -> None:
 
 async def _prune_output(wire: Wire, output: OutputStore, before: float) -> None:
     """Remove archived output of jobs that ended before that time; a job that still runs may be older than that."""
-    jobs = await output.expired(datetime.datetime.fromtimestamp(before, datetime.UTC).date())
-    for start in range(0, len(jobs), _PAGE):
-        page = jobs[start : start + _PAGE]
-        rows = await wire.ask(*(("HMGET", wire.keys.job(job), "state", "ended") for job in page))
+    ids = await output.expired(
+        datetime.datetime.fromtimestamp(before, datetime.UTC).date() + datetime.timedelta(days=1)
+    )
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        ends = await wire.ask(
+            *(("HGET", wire.keys.job(one), "ended") for one in page),
+            *(("HMGET", wire.keys.run(run_of(one)), "spec", "ended") for one in page),
+        )
         expired = [
-            job
-            for job, (state, ended) in zip(page, rows, strict=True)
-            if state is None or (ended is not None and msgspec.json.decode(ended, type=float) < before)
+            one
+            for one, ended, (known, run_ended) in zip(page, ends[: len(page)], ends[len(page) :], strict=True)
+            if not known or float(ended or run_ended or "inf") < before
         ]
         await output.forget_archived(expired)
