@@ -110,6 +110,16 @@ class RedisStore(Store):
         [text] = await self._wire.ask(("HGET", self._keys.job(job), "spec"))
         return None if text is None else msgspec.json.decode(text, type=JobSpec)
 
+    async def job_specs(self, run: str) -> list[JobSpec]:
+        """See `Store.job_specs`."""
+        [ids] = await self._wire.ask(("LRANGE", self._keys.jobs(run), 0, -1))
+        found: list[JobSpec] = []
+        for start in range(0, len(ids), _PAGE):
+            jobs = [one.decode() for one in ids[start : start + _PAGE]]
+            texts = await self._wire.ask(*(("HGET", self._keys.job(job), "spec") for job in jobs))
+            found += [msgspec.json.decode(text, type=JobSpec) for text in texts if text]
+        return found
+
     async def inputs(self, run: str) -> bytes:
         """See `Store.inputs`."""
         return await self._output.inputs(run)
