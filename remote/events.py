@@ -1,7 +1,8 @@
 """What a node says, as types: the frames of `docs/reference/node-protocol.md` that come from the node.
 
 A node is hostile until proven otherwise, so each field has a type and a range here, unknown frames and fields are
-refused, and text has a length. What a field *says* stays data: it is shown and stored, never executed or formatted with.
+A node is hostile until proven otherwise, so each field has a type and a range here, unknown frames and fields are
+refused, and text has a length. What a field *says* stays data: it is shown and stored, never executed.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ class _Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """What all frames from a node have in common: `t`, and no field that the protocol does not know."""
 
 
-class Hello(_Frame, tag="hello"):
+class Hello(_Frame, frozen=True, tag="hello"):
     """The first frame: who and where the relay is."""
 
     protocol: Literal[1]
@@ -44,19 +45,19 @@ class Hello(_Frame, tag="hello"):
     max_epoch: Count
 
 
-class Pong(_Frame, tag="pong"):
+class Pong(_Frame, frozen=True, tag="pong"):
     """The answer to `ping`."""
 
     n: Count
 
 
-class Claimed(_Frame, tag="claimed"):
+class Claimed(_Frame, frozen=True, tag="claimed"):
     """The token is claimed durably."""
 
     token: Token
 
 
-class Started(_Frame, tag="started"):
+class Started(_Frame, frozen=True, tag="started"):
     """The job's program runs."""
 
     token: Token
@@ -64,7 +65,7 @@ class Started(_Frame, tag="started"):
     at: float
 
 
-class OutputChunk(_Frame, tag="output"):
+class OutputChunk(_Frame, frozen=True, tag="output"):
     """Bytes of one stream of a job, from `offset` on."""
 
     token: Token
@@ -101,14 +102,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"`{self.kind}` needs a reason")
 
 
-class Ended(_Frame, tag="ended"):
+class Ended(_Frame, frozen=True, tag="ended"):
     """The job has ended, and all of its output up to the sizes in `outcome` has been sent."""
 
     token: Token
     outcome: Outcome
 
 
-class Refused(_Frame, tag="refused"):
+class Refused(_Frame, frozen=True, tag="refused"):
     """The job was not started, and never will be under this token."""
 
     token: Token
@@ -116,13 +117,13 @@ class Refused(_Frame, tag="refused"):
     message: Text
 
 
-class Absent(_Frame, tag="absent"):
+class Absent(_Frame, frozen=True, tag="absent"):
     """The answer to `tail`: the node has no such token."""
 
     token: Token
 
 
-class Facts(_Frame, tag="facts"):
+class Facts(_Frame, frozen=True, tag="facts"):
     """The answer to `probe`."""
 
     n: Count
@@ -132,7 +133,7 @@ class Facts(_Frame, tag="facts"):
     boottime: Seconds
 
 
-class Fault(_Frame, tag="fault"):
+class Fault(_Frame, frozen=True, tag="fault"):
     """Something went wrong on the node that no other frame tells. To be shown and logged."""
 
     message: Text

@@ -1,8 +1,8 @@
 """The controller's side of the conversation with one node, without I/O: commands give bytes, bytes give events.
 
-The protocol is `docs/reference/node-protocol.md`. A node may speak only about tokens that were started or tailed in this
-conversation, and only in the order that the protocol allows; the offsets of a stream grow without gaps. Whatever else
-comes is a `ProtocolError`, after which the conversation is over.
+The protocol is `docs/reference/node-protocol.md`. A node may speak only about tokens that were started or tailed in
+this conversation, and only in the order that the protocol allows; the offsets of a stream grow without gaps. Whatever
+else comes is a `ProtocolError`, after which the conversation is over.
 """
 
 import re

@@ -1,62 +1,31 @@
-"""Connections to nodes: SSH, one channel per node, the runner at its other end."""
+"""Connections to nodes: SSH, one channel per node, the runner at its other end.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+How it is done is spread over the modules of this package: `login` and `handshake` (SSH), `tunnels` (bastions),
+`bootstrap` (getting the runner there), `channel` and `link` (the conversation). This one joins them.
+"""
+
+import asyncio
+import re
+from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import Final, Self
 
-from inventory.route import Route
-from remote.session import Hello, NodeEvent, NodeSession
+import asyncssh
 
+from inventory.route import Address, Route
+from remote.bootstrap import Impossible, explain, printed
+from remote.bundle import KNOWN_PYTHONS, command
+from remote.channel import WINDOW, ChannelClosedError, NodeChannel
+from remote.errors import ProtocolError, Unfit, UnfitError, Unreachable, UnreachableError
+from remote.handshake import Connection
+from remote.link import Link
+from remote.login import LoggedIn, Logins, SshOptions
+from remote.push import Conversation, Push
+from remote.tunnels import Tunnels
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SshOptions:
-    """How nodes are logged in to, the same for all of them. Times in seconds."""
+__all__ = ["Link", "SshOptions", "Transport"]
 
-    known_hosts: tuple[Path, ...]  #: all of them count, as in OpenSSH; a missing file is an empty one
-    user: str  #: login user where the route names none
-    identity: tuple[Path, ...] = ()  #: private keys where the route names none
-    use_agent: bool = False
-    connect_timeout_s: float = 15.0  #: from the first packet to the runner's hello
-    connect_tries: int = 3  #: within that time, for causes that may pass
-    keepalive_s: float = 5.0  #: 3 without any answer: lost
-    handshakes: int = 8  #: in flight per sshd; its MaxStartups drops from the tenth on
-    spool: str | None = None  #: on the nodes, instead of the usual place
-    cluster: str = "default"
-    epoch: int = 0
-
-
-class Link:
-    """The conversation with one node that is connected. `session` makes the bytes that `send` takes."""
-
-    node: str
-    hello: Hello
-    session: NodeSession
-
-    @property
-    def latency(self) -> float:
-        """Seconds between the last ping and its answer."""
-        raise NotImplementedError
-
-    async def send(self, data: bytes) -> None:
-        """Send and wait until the channel takes more.
-
-        Raises:
-            UnreachableError: `lost` or `protocol`.
-        """
-        raise NotImplementedError
-
-    async def receive(self) -> list[NodeEvent]:
-        """Wait for events and return all that have arrived (never an empty list).
-
-        Raises:
-            UnreachableError: `lost` or `protocol`, after everything that came before has been returned.
-        """
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """End the connection. Jobs on the node go on."""
-        raise NotImplementedError
+_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9_./+-]+")  #: what may stand in the fixed command
 
 
 class Transport:
@@ -64,16 +33,49 @@ class Transport:
 
     def __init__(self, options: SshOptions) -> None:
         self.options = options
+        self._logins = Logins(options)
+        self._tunnels = Tunnels(self._open_tunnel)
+        self._pythons: dict[Address, str] = {}  #: found at the last connection: saves a search, and a shim's time
+        self._links: set[Link] = set()
 
     async def connect(self, route: Route, *, connect_timeout_s: float | None = None) -> Link:
         """Connect to a node and bring the runner there.
 
+        Args:
+            route: the way to the node.
+            connect_timeout_s: instead of the options' time limit.
+
         Raises:
             UnreachableError, UnfitError: with what, where and the way out.
         """
-        raise NotImplementedError
+        limit_s = connect_timeout_s or self.options.connect_timeout_s
+        async with AsyncExitStack() as stack:
+            tunnel = await self._borrow(route, stack) if route.jump else None
+            login = await self._logins.log_in(
+                route.node, route.address, limit_s, tunnel=tunnel, via=route.jump[-1] if route.jump else None
+            )
+            stack.push_async_callback(_close, login.connection)
+            channel, conversation = await self._start_runner(route, login)
+            resources = stack.pop_all()
+            link = Link(
+                node=route.node,
+                where=login.attempt.where,
+                conversation=conversation,
+                channel=channel,
+                interval_s=self.options.keepalive_s,
+                resources=resources,
+            )
+        self._links.add(link)
+        resources.callback(self._links.discard, link)
+        return link
 
-    async def __aenter__(self) -> "Transport":
+    async def close(self) -> None:
+        """Close every connection and tunnel. Jobs on the nodes go on."""
+        while self._links:
+            await next(iter(self._links)).close()
+        await self._tunnels.close()
+
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -81,9 +83,65 @@ class Transport:
     ) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Close every connection and tunnel."""
-        raise NotImplementedError
+    async def _borrow(self, route: Route, stack: AsyncExitStack) -> Connection:
+        try:
+            tunnel = await self._tunnels.borrow(route.jump)
+        except UnreachableError as error:
+            text = f"the bastion {error.node} on the way to {route.node} is not reachable: {error.message}"
+            raise UnreachableError(route.node, Unreachable.JUMP, text, cause=error) from None
+        stack.push_async_callback(self._tunnels.give_back, route.jump, tunnel)
+        return tunnel
+
+    async def _open_tunnel(self, bastion: Address, parent: Connection | None) -> Connection:
+        limit_s = self.options.connect_timeout_s
+        login = await self._logins.log_in(bastion.host, bastion, limit_s, tunnel=parent)
+        login.connection.channel_is_open()
+        return login.connection
+
+    async def _start_runner(self, route: Route, login: LoggedIn) -> tuple[NodeChannel, Conversation]:
+        where, node = login.attempt.where, route.node
+        try:
+            async with asyncio.timeout_at(login.deadline):
+                return await self._push(route, login)
+        except TimeoutError:
+            text = (
+                f"the login at {where} went well, but the runner did not answer within {login.attempt.limit_s:g} s. "
+                "The machine may be overloaded, or its login shell waits for something"
+            )
+            raise UnreachableError(node, Unreachable.TIMEOUT, text) from None
+        except asyncssh.ChannelOpenError as error:
+            said = printed(error.reason.encode())
+            text = f"sshd at {where} runs no command: {said}. Look into its ForceCommand, MaxSessions and Match blocks"
+            raise UnfitError(node, Unfit.NO_SHELL, text) from None
+        except (ChannelClosedError, asyncssh.Error, OSError) as error:
+            text = f"the connection to {where} was lost while the runner was started: {printed(str(error).encode())}"
+            raise UnreachableError(node, Unreachable.LOST, text) from None
+        except ProtocolError as error:
+            text = f"what answered at {where} is not the runner: {printed(str(error).encode())}"
+            raise UnreachableError(node, Unreachable.PROTOCOL, text) from None
+
+    async def _push(self, route: Route, login: LoggedIn) -> tuple[NodeChannel, Conversation]:
+        options, connection = self.options, login.connection
+        known = self._pythons.get(route.address)
+        pythons = (route.python,) if route.python else (*((known,) if known else ()), *KNOWN_PYTHONS)
+        try:
+            line = command(pythons)
+        except ValueError as error:
+            raise UnfitError(route.node, Unfit.NO_PYTHON, str(error)) from None
+        channel = NodeChannel()
+        await connection.create_session(lambda: channel, line, encoding=None, window=WINDOW, env={}, send_env=())
+        connection.channel_is_open()
+        push = Push(channel, cluster=options.cluster, epoch=options.epoch, spool=options.spool)
+        result = await push.run()
+        if isinstance(result, Impossible):
+            self._pythons.pop(route.address, None)
+            who = f"{login.attempt.user}@{login.attempt.where}"
+            raise UnfitError(route.node, result.reason, explain(result, who, pythons))
+        if _PLAIN_PATH.fullmatch(result.hello.executable):
+            self._pythons[route.address] = result.hello.executable
+        return channel, result
 
 
-__all__: Sequence[str] = ("Link", "SshOptions", "Transport")
+async def _close(connection: Connection) -> None:
+    connection.close()
+    await connection.wait_closed()
