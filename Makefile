@@ -49,7 +49,7 @@ reference: ## Write the generated pages of docs/reference anew
 
 docs: ## Build the documentation into site/
 	@PYTHON='$(PYTHON)' .ci/venv dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: ## Measure against bare asyncssh and clush on this machine
 	@PYTHON='$(PYTHON)' tests/install-deps.sh
