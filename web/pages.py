@@ -41,6 +41,7 @@ def create_flask(socket_path: Path, sessions: Sessions, *, cookie_name: str, sec
     gate.install(app, sessions, cookie_name=cookie_name, secure=secure)
     _install_errors(app)
     _install_runs(app, socket_path)
+    _install_run(app, socket_path)
     launch.install(app, socket_path)
     return app
 
@@ -60,6 +61,8 @@ def _install_runs(app: Flask, socket_path: Path) -> None:
             "runs.html", runs=list(listed.values()), next=found["next"], chosen=chosen, filters=_FILTERS
         )
 
+
+def _install_run(app: Flask, socket_path: Path) -> None:
     @app.get("/runs/<run_id>")
     def run(run_id: str) -> str | AnyResponse:
         with Client.connect(socket_path) as client:

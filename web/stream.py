@@ -118,7 +118,10 @@ class Streams:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _start(self, scope: Scope, run: str) -> Progress:
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
+        except ValueError:
+            raise cursor.CursorError("a query with too many fields") from None
         position = header(scope, b"last-event-id") or query.get("cursor", [""])[0]
         async with await AsyncClient.connect(self._socket_path) as client:
             record = await client.call("run", id=run)

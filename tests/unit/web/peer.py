@@ -81,7 +81,8 @@ class Peer:
             self.events.append(
                 {
                     "t": "event", "id": f"{len(self.events) + 1}-0", "job": job["id"], "node": job["node"],
-                    "event": state, "at": 1.7e9, **{n: job[n] for n in ("state", "reason", "message", "exit_code", "signal")},
+                    "event": state, "at": 1.7e9, "state": state, "reason": job["reason"], "message": job["message"],
+                    "exit_code": job["exit_code"], "signal": job["signal"],
                 }
             )  # fmt: skip
             self._settle(record)
