@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
-from orchestrator.client import (
+from orchestrator.client_wire import (
     ApiError,
     DaemonAbsentError,
     Offsets,

@@ -69,8 +69,6 @@ class _Commands(click.Group):
         except BrokenPipeError:
             _forget_output()
             ctx.exit(141)
-        except ERRORS as error:
-            raise Failure(error, ctx.ensure_object(Invocation)) from error
         except Exception as error:
             if not _is_for_people(error):
                 raise
@@ -79,6 +77,8 @@ class _Commands(click.Group):
 
 def _is_for_people(error: Exception) -> bool:
     """Tell whether an error of a part that is imported late was written for people: those are told, not traced."""
+    if isinstance(error, ERRORS) or (isinstance(error, OSError) and error.filename is not None):
+        return True
     told = {
         "InvalidFilesError": "inventory.problems",
         "SiteError": "orchestrator.site",

@@ -98,17 +98,20 @@ def check(invocation: Invocation, /, target: str | None, become: Sequence[str], 
 @nodes.command(
     cls=Examples,
     examples="""
-anyjob nodes trust web[01-20]        show the keys, ask, write them into the site's known_hosts
+anyjob nodes trust                   show the keys of all nodes, ask, write them into the site's known_hosts
+anyjob nodes trust web[01-20] --yes
 anyjob nodes trust web17 --replace   its key has changed, and you know why
 """,
 )
-@click.argument("target", type=TARGET, metavar="TARGET")
+@click.argument("target", required=False, type=TARGET, metavar="[TARGET]")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--replace", is_flag=True, help="Replace keys that have changed.")
 @inventory_option
 @common
 @click.pass_obj
-def trust(invocation: Invocation, /, target: str, inventory: Sequence[Path], *, yes: bool, replace: bool) -> None:
+def trust(
+    invocation: Invocation, /, target: str | None, inventory: Sequence[Path], *, yes: bool, replace: bool
+) -> None:
     """Scan the host keys of nodes and trust them from now on.
 
     Compare the fingerprints with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the node itself.
