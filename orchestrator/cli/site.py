@@ -98,7 +98,7 @@ def _said(name: str, report: "Report", terminal: Terminal) -> str:
         many = "1 mistake" if len(report.problems) == 1 else f"{len(report.problems)} mistakes"
         lines.append(f"{plain(name)}: {many}")
     else:
-        counts = "".join(f", {count} {what}" for what, count in report.counts.items())
+        counts = "".join(f", {count} {what[:-1] if count == 1 else what}" for what, count in report.counts.items())
         lines.append(f"{plain(name)}: {terminal.paint('ok', 'green')}{counts}")
     return "".join(f"{line}\n" for line in lines)
 
