@@ -10,6 +10,7 @@ Lines of a list may also be `user@host`, and ranges may be written as `web[01-20
 """
 
 import ast
+import math
 import re
 import shlex
 import warnings
@@ -35,6 +36,7 @@ def read(text: str, file: str) -> Draft:
     reader = _Reader(file)
     for number, line in enumerate(text.split("\n"), 1):
         reader.line(line.strip(), number)
+    reader.refuse_undeclared()
     return reader.draft
 
 
@@ -45,6 +47,14 @@ class _Reader:
         self._base = Path(file).absolute().parent
         self._group = "ungrouped"
         self._kind: str | None = None
+        self._declared = {"all", "ungrouped"}
+        self._mentioned: dict[str, Place] = {}
+
+    def refuse_undeclared(self) -> None:
+        """A group that only a `:vars` section or a `:children` section mentions is a spelling mistake."""
+        for name, place in self._mentioned.items():
+            if name not in self._declared:
+                place.problem(f"there is no group {shown(name)}", did_you_mean(name, self._declared))
 
     def line(self, line: str, number: int) -> None:
         if not line or line[0] in "#;":
@@ -56,7 +66,7 @@ class _Reader:
         elif self._kind == "vars":
             self._variable(line, place)
         elif self._kind == "children":
-            self._child(line.split("#")[0].strip(), place)
+            self._child(line.partition("#")[0].strip(), place)
         else:
             self._host(line, place)
 
@@ -69,6 +79,10 @@ class _Reader:
             hint = did_you_mean(self._kind, _KINDS) or "a section is [group], [group:children] or [group:vars]"
             place.problem(f"unknown kind of section {shown(self._kind)}", hint)
         self.draft.group(name, place.origin)
+        if self._kind == "vars":
+            self._mentioned.setdefault(name, place)
+        else:
+            self._declared.add(name)
 
     def _variable(self, line: str, place: Place) -> None:
         key, equals, value = line.partition("=")
@@ -84,6 +98,7 @@ class _Reader:
         if mistake:
             place.problem(mistake)
             return
+        self._mentioned.setdefault(name, place)
         self.draft.group(name, place.origin)
         self.draft.groups[self._group].children[name] = place.origin
 
@@ -160,4 +175,4 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    return value is None or isinstance(value, str | int | float)
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))

@@ -7,7 +7,7 @@ left out with a warning, so that they do not travel to screens and logs.
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ class Place:
     line: int | None
     column: int | None = None
     field: str
-    base: Path = field(default_factory=Path)
+    base: Path  #: what relative names of files are relative to
 
     @property
     def origin(self) -> Origin:
