@@ -10,15 +10,15 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from jobs.plan import MAX_INPUT_BYTES
 from jobs.records import Request, RunRecord
-from orchestrator.following import Chunk, End, Position, Snapshot
+from orchestrator.following import STREAMS, Chunk, End, Position, Snapshot
 from orchestrator.service import Caller, Service, ServiceError
-from orchestrator.store.interface import RunEvent, StaleEpochError, StoreUnavailableError
+from orchestrator.store.interface import RunEvent, StaleEpochError, StoreUnavailableError, StreamName
 from remote.runner.frames import Decoder, Frame, FrameError, encode
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,7 @@ def _json(value: object) -> bytes:
 class LocalServer:
     """Serves `service` on `path`; refuses every peer but the daemon's own account and root."""
 
-    def __init__(
-        self, service: Service, path: Path, *, info: Mapping[str, object], reload: Callable[[], Awaitable[int]]
-    ):
+    def __init__(self, service: Service, path: Path, *, info: Mapping[str, object]) -> None:
         self._service = service
         self._path = path
         self._info = info
@@ -224,9 +222,7 @@ class LocalServer:
         await call.ok(await self._service.run(call.text("id")))
 
     async def _output(self, call: _Call) -> None:
-        stream = call.text("stream")
-        if stream not in ("stdout", "stderr"):
-            raise ServiceError("bad_request", "stream: expected stdout or stderr")
+        stream = _stream(call.text("stream"))
         limit = min(call.maybe("limit", int) or MAX_OUTPUT, MAX_OUTPUT)
         piece = await self._service.output(call.text("id"), stream, call.maybe("offset", int) or 0, limit)
         end = piece.offset + len(piece.data)
@@ -325,16 +321,19 @@ def _caller(peer: socket.socket) -> Caller | None:
         return Caller(f"uid {uid}")
 
 
-def _offsets(value: object) -> dict[tuple[str, Any], int]:
+def _stream(text: str) -> StreamName:
+    for name in STREAMS:
+        if text == name:
+            return name
+    raise ServiceError("bad_request", "stream: expected stdout or stderr")
+
+
+def _offsets(value: object) -> dict[tuple[str, StreamName], int]:
     try:
-        return {
-            (job, stream): int(offset)
-            for job, streams in (value or {}).items()  # type: ignore[attr-defined]  checked by the except
-            for stream, offset in streams.items()
-            if stream in ("stdout", "stderr") and int(offset) >= 0
-        }
-    except (AttributeError, TypeError, ValueError) as error:
+        offsets = msgspec.convert(value or {}, dict[str, dict[str, Annotated[int, msgspec.Meta(ge=0)]]])
+    except msgspec.ValidationError as error:
         raise ServiceError("bad_request", "offsets: expected {job: {stdout: n, stderr: n}}") from error
+    return {(job, _stream(name)): offset for job, streams in offsets.items() for name, offset in streams.items()}
 
 
 def _node(node: Any) -> dict[str, object]:

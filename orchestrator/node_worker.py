@@ -318,16 +318,18 @@ class NodeWorker:
         assignment = self._jobs.get(event.token)
         if assignment is None:
             return
+        await self._conclude(assignment, *self._meaning(event))
+        await self._send(link, link.session.forget(event.token))
+
+    def _meaning(self, event: Ended | Refused | Absent) -> tuple[Event, Mapping[str, object]]:
         match event:
             case Ended(outcome=outcome):
-                kind, fields = conclusion(outcome)
+                return conclusion(outcome)
             case Refused(reason=reason, message=message):
-                kind, fields = Event.START_FAILED, {"reason": reason, "message": message}
+                return Event.START_FAILED, {"reason": reason, "message": message}
             case Absent():
                 message = f"{self.route.node} has no trace of it any more: its spool was wiped"
-                kind, fields = Event.LOST, {"reason": "spool_wiped", "message": message}
-        await self._conclude(assignment, kind, fields)
-        await self._send(link, link.session.forget(event.token))
+                return Event.LOST, {"reason": "spool_wiped", "message": message}
 
     async def _conclude(self, assignment: Assignment, event: Event, fields: Mapping[str, object]) -> None:
         """Write the end of a job, then let go of it."""

@@ -1,3 +1,3 @@
 """Fixtures by name: see `tests/fixtures/`."""
 
-pytest_plugins = ["tests.fixtures.sshd", "tests.fixtures.redis"]
+pytest_plugins = ["tests.fixtures.sshd", "tests.fixtures.redis", "tests.fixtures.stack"]
