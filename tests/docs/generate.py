@@ -69,22 +69,28 @@ What `anyjob COMMAND --help` says. [Exit codes](exit-codes.md) have a page of th
 def command_line() -> str:
     """Return `cli.md`."""
     lines = [_CLI_HEAD]
-    for path, command in commands():
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
-        lines += [f"{'#' * (path.count(' ') + 1)} `{path}`", "", "```text", command.get_help(context), "```", ""]
+    for context in commands():
+        path = context.command_path
+        lines += [f"{'#' * (path.count(' ') + 1)} `{path}`", "", "```text", context.get_help(), "```", ""]
     return "\n".join(lines)
 
 
-def commands(command: click.Command = cli, path: str = "anyjob") -> Iterator[tuple[str, click.Command]]:
-    """Yield every command with its words, groups before what is in them."""
-    if path != "anyjob":
-        yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path)
-        for name in command.list_commands(context):
-            inner = command.get_command(context, name)
-            if inner is not None:
-                yield from commands(inner, f"{path} {name}")
+def commands(context: click.Context | None = None) -> Iterator[click.Context]:
+    """Yield every command in a context of its own, groups before what is in them."""
+    if context is None:
+        context = _context(cli, None, "anyjob")
+    else:
+        yield context
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None:
+                yield from commands(_context(command, context, name))
+
+
+def _context(command: click.Command, parent: click.Context | None, name: str) -> click.Context:
+    settings = {"max_content_width": 100, "terminal_width": 100, **command.context_settings}
+    return click.Context(command, parent=parent, info_name=name, **settings)
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

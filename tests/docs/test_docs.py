@@ -40,13 +40,13 @@ def test_a_state_and_an_event_have_their_heading(name: str) -> None:
 
 
 def test_a_command_has_its_heading() -> None:
-    assert {path for path, _ in commands()} <= headings("reference/cli.md")
+    assert {context.command_path for context in commands()} <= headings("reference/cli.md")
 
 
-@pytest.mark.parametrize("path", [path for path, _ in commands()])
-def test_a_commands_help_shows_examples_that_name_it(path: str) -> None:
-    command = dict(commands())[path]
-    assert isinstance(command, click.Group) or path in command.get_help(click.Context(command, info_name=path))
+@pytest.mark.parametrize("context", list(commands()), ids=lambda context: context.command_path)
+def test_a_commands_help_shows_examples_that_name_it(context: click.Context) -> None:
+    is_group = isinstance(context.command, click.Group)
+    assert is_group or context.get_help().count(context.command_path) > 1
 
 
 @pytest.mark.parametrize("word", WORDS)
