@@ -163,7 +163,7 @@ def _discard(path: bytes) -> None:
 
 def _seal(body: bytes) -> bytes:
     """Return what precedes a compiled runner: a magic, the interpreter's bytecode version, a checksum."""
-    bytecode = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER  # type: bytes
+    bytecode: "bytes" = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
     return _MAGIC + bytecode + zlib.crc32(body).to_bytes(4, "big")
 
 
@@ -206,7 +206,7 @@ class Finder:
         """Return the spec of one of our modules (the protocol of `sys.meta_path`)."""
         if name not in self._compiled:
             return None
-        make = type(sys.__spec__)  # type: Any  # ModuleSpec, without importing importlib
+        make: "Any" = type(sys.__spec__)  # ModuleSpec, without importing importlib
         return make(name, self, is_package=name == PACKAGE)
 
     def create_module(self, spec: "Any") -> None:

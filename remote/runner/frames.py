@@ -18,7 +18,7 @@ import struct
 
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without the 3 ms that importing typing costs on a node
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, NamedTuple, Tuple, Union
+    from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 MAX_HEADER = 16384  # bytes of JSON: a start with 100 long arguments fits, a flood of keys does not
 MAX_FRAME = 262144  # L: one SSH window's worth of pieces; bounds what a decoder holds
@@ -69,7 +69,7 @@ class Decoder:
         self._max_header = max_header
         self._max_frame = max_frame
         self._partial = bytearray()  # never more than one frame
-        self._error = None  # type: Union[None, FrameError]
+        self._error: "Optional[FrameError]" = None
 
     def feed(self, data: bytes) -> "List[Frame]":
         """Take the next bytes; return the frames that they complete, in order.
@@ -87,7 +87,7 @@ class Decoder:
             raise
 
     def _decode(self, data: "memoryview") -> "List[Frame]":
-        frames = []  # type: List[Frame]
+        frames: "List[Frame]" = []
         at = 0
         if self._partial:
             at = self._complete(data, frames)

@@ -1,0 +1,289 @@
+"""The relay: lives as long as the connection, between the channel (frames) and the spool (jobs).
+
+It keeps nothing that matters: at the end of its standard input it exits, and the jobs do not notice.
+"""
+
+import collections
+import os
+import select
+import signal
+import time
+
+from . import outcome, supervisor
+from .entry import Entry
+from .facts import facts
+from .frames import Decoder, FrameError
+from .identity import can_become
+from .outbox import Outbox
+from .spec import canonical, check, is_seconds
+from .spool import Refusal, is_token
+from .tail import Tail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Deque, Dict
+
+    from .frames import Frame
+    from .spool import Spool
+
+READ = 256 << 10  # bytes of one read from the channel
+BACKLOG = 4 << 20  # bytes of commands: above it the channel is not read
+TURN_S = 0.02  # seconds of commands before output and pings have their turn
+LOOK_S = 0.5  # between two looks for what no bell has told
+LOOK_AT = 128  # tokens of one look: with thousands a look would hold everything up
+
+
+class Relay:
+    """Serves one connection."""
+
+    def __init__(self, spool: "Spool", cluster: str, channel: int, outbox: Outbox) -> None:
+        """Take the spool, the cluster's name, the descriptor to read from, and what leads to the controller."""
+        os.set_blocking(channel, False)
+        self._spool = spool
+        self._cluster = cluster
+        self._channel = channel
+        self._outbox = outbox
+        self._decoder = Decoder()
+        self._commands: "Deque[Frame]" = collections.deque()
+        self._backlog = 0
+        self._tails: "Dict[str, Tail]" = {}
+        self._bells: "Dict[int, Tail]" = {}
+        self._ready: "Dict[str, Tail]" = collections.OrderedDict()
+        self._rotation: "Deque[str]" = collections.deque()
+        self._next_look = 0.0
+        self._is_open = True
+        self._poll = select.poll()
+        self._handlers = {
+            "hello": self._hello,
+            "input": self._input,
+            "start": self._start,
+            "tail": self._tail,
+            "ack": self._ack,
+            "cancel": self._cancel,
+            "forget": self._forget,
+            "probe": self._probe,
+        }
+
+    def run(self) -> None:
+        """Serve until the channel ends."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps supervisors
+        self._poll.register(self._channel, select.POLLIN)
+        try:
+            while self._is_open:
+                self._turn()
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def _turn(self) -> None:
+        self._poll.modify(self._channel, select.POLLIN if self._backlog < BACKLOG else 0)
+        if not self._outbox.is_empty:
+            self._poll.register(self._outbox.fd, select.POLLOUT)
+        events = self._poll.poll(self._patience())
+        if not self._outbox.is_empty:
+            self._poll.unregister(self._outbox.fd)
+        for fd, _ in events:
+            if fd == self._channel:
+                self._read()
+            elif fd in self._bells:
+                self._bells[fd].hear()
+                self._mark(self._bells[fd])
+        self._obey()
+        self._look()
+        self._advance()
+        self._outbox.flush()
+
+    def _patience(self) -> int:
+        if self._commands or (self._ready and self._outbox.is_room):
+            return 0
+        if not self._tails:
+            return -1
+        return max(0, int((self._next_look - time.monotonic()) * 1000) + 1)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._channel, READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._is_open = False
+            return
+        try:
+            frames = self._decoder.feed(data)
+        except FrameError as error:
+            self._fault("the controller's bytes are no frames: %s" % error)
+            self._is_open = False
+            return
+        for frame in frames:
+            if frame.header["t"] == "ping":  # before all that waits: it asks whether we live, not whether we are idle
+                self._outbox.put({"t": "pong", "n": frame.header.get("n")})
+            else:
+                self._commands.append(frame)
+                self._backlog += len(frame.payload) + 512
+
+    def _obey(self) -> None:
+        until = time.monotonic() + TURN_S
+        while self._commands and time.monotonic() < until:
+            frame = self._commands.popleft()
+            self._backlog -= len(frame.payload) + 512
+            self._handle(frame)
+
+    def _handle(self, frame: "Frame") -> None:
+        header = frame.header
+        token = header.get("token")
+        try:
+            self._handlers[header["t"]](frame)
+        except Refusal as refusal:
+            self._outbox.put({"t": "refused", "token": token, "reason": refusal.reason, "message": str(refusal)})
+        except (KeyError, TypeError, ValueError) as error:
+            self._fault("the frame %.40r is not understood: %.200r" % (header["t"], error), token)
+        except OSError as error:
+            self._fault("%.40s failed in the spool: %s" % (header["t"], error), token)
+
+    def _fault(self, message: str, token: "Any" = None) -> None:
+        self._outbox.put({"t": "fault", "message": message, "token": token if is_token(token) else None})
+
+    def _hello(self, frame: "Frame") -> None:
+        if frame.header["cluster"] != self._cluster:
+            self._fault("this connection is of cluster %s" % self._cluster)
+            self._is_open = False
+
+    def _input(self, frame: "Frame") -> None:
+        token, name, offset = _token(frame), frame.header["name"], frame.header["offset"]
+        if name not in ("stdin", "script"):
+            raise ValueError("name")
+        self._spool.stage(token, name, offset, frame.payload)
+
+    def _start(self, frame: "Frame") -> None:
+        token = _token(frame)
+        spec = check(frame.header["spec"])
+        text = canonical(spec)
+        try:
+            entry, lock = self._spool.claim(token, text, [name for name in ("script", "stdin") if spec[name]])
+        except FileExistsError:
+            return self._report(token, text)
+        try:
+            self._outbox.put({"t": "claimed", "token": token})
+            self._follow(Tail(entry, 0, 0))
+            supervisor.start(entry, self._spool.path(token), spec, lock)
+        except BlockingIOError as error:  # fork: no more processes
+            message = "the node cannot make a process: %s" % error.strerror
+            entry.record(outcome.build("not_started", reason="exec_failed", message=message))
+        finally:
+            os.close(lock)
+        return None
+
+    def _report(self, token: str, spec: bytes) -> None:
+        """Answer a start of a token that is claimed already."""
+        entry = self._claimed(token)
+        known = entry.content("spec")
+        if known and known != spec:
+            entry.close()
+            raise Refusal("token_conflict", "%s is claimed with another spec" % token)
+        self._outbox.put({"t": "claimed", "token": token})
+        if token in self._tails:
+            entry.close()
+        else:
+            self._follow(Tail(entry, 0, 0))
+
+    def _claimed(self, token: str) -> Entry:
+        entry = self._spool.entry(token)
+        if entry is None:
+            raise FileNotFoundError("%s was claimed and is gone" % token)
+        return entry
+
+    def _tail(self, frame: "Frame") -> None:
+        token, out, err = _token(frame), frame.header["out"], frame.header["err"]
+        entry = self._spool.entry(token)
+        if entry is None:
+            self._outbox.put({"t": "absent", "token": token})
+            return
+        if out > entry.size("out") or err > entry.size("err"):
+            entry.close()
+            raise ValueError("there are fewer bytes in the spool than were asked for")
+        self._leave(token)
+        self._follow(Tail(entry, out, err))
+
+    def _follow(self, tail: Tail) -> None:
+        token = tail.entry.token
+        self._tails[token] = self._bells[tail.bell] = tail
+        self._rotation.append(token)
+        self._poll.register(tail.bell, select.POLLIN)
+        self._mark(tail)
+
+    def _leave(self, token: str) -> None:
+        tail = self._tails.pop(token, None)
+        if tail is not None:
+            self._ready.pop(token, None)
+            self._poll.unregister(tail.bell)
+            del self._bells[tail.bell]
+            tail.close()
+
+    def _mark(self, tail: Tail) -> None:
+        self._ready[tail.entry.token] = tail
+
+    def _advance(self) -> None:
+        """Let every token that has something to say send one chunk after the other, in turn."""
+        while self._ready and self._outbox.is_room:
+            token, tail = next(iter(self._ready.items()))
+            del self._ready[token]
+            if tail.advance(self._outbox):
+                self._mark(tail)
+            elif tail.is_done:
+                self._leave(token)
+
+    def _look(self) -> None:
+        """Look at some tokens without a bell: one may have been lost, and a killed supervisor rings none."""
+        if not self._tails or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_S
+        lock = self._spool.lock()
+        try:
+            for _ in range(min(LOOK_AT, len(self._rotation))):
+                tail = self._tails.get(self._rotation.popleft())
+                if tail is not None:
+                    self._rotation.append(tail.entry.token)
+                    tail.judge()
+                    self._mark(tail)
+        finally:
+            os.close(lock)
+
+    def _ack(self, frame: "Frame") -> None:
+        """Take note that the controller has bytes: the spool keeps them until `forget`."""
+        _token(frame)
+
+    def _cancel(self, frame: "Frame") -> None:
+        token, grace_s = _token(frame), frame.header["grace_s"]
+        if not is_seconds(grace_s):
+            raise ValueError("grace_s")
+        entry = self._spool.entry(token)
+        if entry is None:
+            self._outbox.put({"t": "absent", "token": token})
+            return
+        try:
+            if entry.outcome() is None:
+                entry.request_cancel(float(grace_s))
+        finally:
+            entry.close()
+
+    def _forget(self, frame: "Frame") -> None:
+        token = _token(frame)
+        entry = self._spool.entry(token)
+        if entry is None:
+            return
+        has_ended = entry.outcome() is not None
+        entry.close()
+        if not has_ended:
+            raise ValueError("a job that has not ended cannot be forgotten")
+        self._leave(token)
+        self._spool.remove(token)
+
+    def _probe(self, frame: "Frame") -> None:
+        answers = {str(user): can_become(str(user)) for user in frame.header["users"]}
+        self._outbox.put(dict(facts(self._spool), t="facts", n=frame.header["n"], can_become=answers))
+
+
+def _token(frame: "Frame") -> str:
+    token = frame.header["token"]
+    if not is_token(token):
+        raise ValueError("token")
+    return str(token)
