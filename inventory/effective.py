@@ -38,8 +38,8 @@ def build(draft: Draft) -> Inventory:
             _node(draft, name, sorted(memberships.get(name, ()), key=rank.__getitem__)) for name in draft.nodes
         )
     }
-    groups = {name: _group(draft.groups[name], name, members[name]) for name in sorted(draft.groups, key=natural)}
-    groups.setdefault(ALL, Group(name=ALL, members=tuple(nodes)))
+    groups = {ALL: Group(name=ALL, members=tuple(nodes))}
+    groups |= {name: _group(draft.groups[name], name, members[name]) for name in sorted(draft.groups, key=natural)}
     _refuse_jump_cycles(nodes)
     return Inventory(nodes=nodes, groups=groups, warnings=tuple(draft.warnings))
 

@@ -58,5 +58,5 @@ def regex(text: str) -> re.Pattern[str]:
         raise ValueError(f"more than {_MAX_REPEATS} of '*', '+' and '{{n,m}}'")
     try:
         return re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"is not a regular expression: {error}") from error

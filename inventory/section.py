@@ -16,7 +16,9 @@ from typing import Any, Final
 from inventory.problems import Problem, did_you_mean
 from inventory.yamlfile import Document, Value
 
-_DURATION: Final = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9}(?:\.\d{1,6})?)s)?")
+_DURATION: Final = re.compile(
+    r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s)?"
+)
 _UNITS: Final = (86400.0, 3600.0, 60.0, 1.0)
 
 
@@ -199,7 +201,7 @@ class Section:
 
 def parse_duration(text: str) -> float | None:
     """Give the seconds of `30s`, `5m`, `1h30m`, `2d`, `1.5` (seconds); None for anything else."""
-    if re.fullmatch(r"\d{1,9}(?:\.\d{1,6})?", text):
+    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", text):
         return float(text)
     match = _DURATION.fullmatch(text)
     if match is None or not text:

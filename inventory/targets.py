@@ -153,6 +153,9 @@ class _Parser:
         ansible = self._peek() == "!"
         first = Leaf(Kind.WORD, "all", self._at, self._at) if ansible else self._operand()
         rest: list[tuple[str, Tree]] = []
+        if ansible:  # "!a" is Ansible's short form of "all:!a"
+            self._at += 1
+            rest.append(("!", self._operand()))
         bare = False
         while self._peek() not in ("", ")"):
             operator = self._operator()
