@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import msgspec.structs
 from msgspec import Meta
 
 from remote.errors import ProtocolError
@@ -22,6 +23,12 @@ Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 
 Stream = Literal["out", "err"]
 YEAR_2100: Final = 4102444800.0
+
+
+def _clamp(record: msgspec.Struct, *fields: str) -> None:
+    """Bring a node's wall clock within 1970 to 2100: it is only shown, so a wrong clock must not break a page."""
+    for name in fields:
+        msgspec.structs.force_setattr(record, name, min(max(getattr(record, name), 0.0), YEAR_2100))
 
 
 class _Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
@@ -44,6 +51,10 @@ class Hello(_Frame, frozen=True, tag="hello"):
     at: float
     max_epoch: Count
 
+    def __post_init__(self) -> None:
+        """Clamp the clock."""
+        _clamp(self, "at")
+
 
 class Pong(_Frame, frozen=True, tag="pong"):
     """The answer to `ping`."""
@@ -63,6 +74,10 @@ class Started(_Frame, frozen=True, tag="started"):
     token: Token
     pid: Annotated[int, Meta(ge=1, le=1 << 22)]
     at: float
+
+    def __post_init__(self) -> None:
+        """Clamp the clock."""
+        _clamp(self, "at")
 
 
 class OutputChunk(_Frame, frozen=True, tag="output"):
@@ -93,7 +108,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_rss: Count  #: bytes
 
     def __post_init__(self) -> None:
-        """Check what belongs together."""
+        """Check what belongs together, and clamp the clock."""
+        _clamp(self, "started_at", "ended_at")
         if (self.code is not None) != (self.kind == "exited"):
             raise ValueError("`code` comes with `exited`, and only with it")
         if (self.signal is not None) != (self.kind == "signalled"):
@@ -132,6 +148,10 @@ class Facts(_Frame, frozen=True, tag="facts"):
     at: float
     boottime: Seconds
 
+    def __post_init__(self) -> None:
+        """Clamp the clock."""
+        _clamp(self, "at")
+
 
 class Fault(_Frame, frozen=True, tag="fault"):
     """Something went wrong on the node that no other frame tells. To be shown and logged."""
@@ -165,8 +185,3 @@ def parse(header: Mapping[str, Any], payload: bytes) -> NodeEvent:
         return msgspec.convert(header, kind)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"bad {kind.__struct_config__.tag} frame: {error}") from None
-
-
-def clamp(at: float) -> float:
-    """Return a node's wall-clock time within 1970 to 2100: it is only shown, so a wrong clock must not break a page."""
-    return min(max(at, 0.0), YEAR_2100)
