@@ -70,8 +70,27 @@ def plan(  # noqa: PLR0913  everything that a plan depends on, named
         problems.append(("id", f"expected a ULID of 26 characters, found {run_id[:40]!r}"))
     if problems:
         raise RequestError(problems)
+    run = _run(request, run_id=run_id, user=user, folded=folded, total=len(nodes), defaults=defaults, now=now)
+    single = len(nodes) == 1
+    jobs = tuple(
+        JobSpec(
+            id=run_id if single else f"{run_id}-{index}",
+            run=run_id,
+            index=index,
+            node=node.name,
+            route=node.route,
+            max_jobs=node.max_jobs,
+        )
+        for index, node in enumerate(nodes, start=1)
+    )
+    return Plan(run=run, jobs=jobs)
+
+
+def _run(  # noqa: PLR0913  everything that a run depends on, named
+    request: Request, *, run_id: str, user: str, folded: str, total: int, defaults: Defaults, now: float
+) -> RunSpec:
     account, _, group = (request.run_as or "").partition(":")
-    run = RunSpec(
+    return RunSpec(
         id=run_id,
         type="script" if request.script_size else "command",
         title=title(request),
@@ -79,7 +98,7 @@ def plan(  # noqa: PLR0913  everything that a plan depends on, named
         source=request.source,
         created=now,
         nodes=folded,
-        total=len(nodes),
+        total=total,
         argv=_argv(request),
         interpreter=request.interpreter,
         script_size=request.script_size,
@@ -96,19 +115,6 @@ def plan(  # noqa: PLR0913  everything that a plan depends on, named
         fanout=defaults.fanout if request.fanout is None else request.fanout,
         connect_timeout_s=request.connect_timeout_s,
     )
-    single = len(nodes) == 1
-    jobs = tuple(
-        JobSpec(
-            id=run_id if single else f"{run_id}-{index}",
-            run=run_id,
-            index=index,
-            node=node.name,
-            route=node.route,
-            max_jobs=node.max_jobs,
-        )
-        for index, node in enumerate(nodes, start=1)
-    )
-    return Plan(run=run, jobs=jobs)
 
 
 def _argv(request: Request) -> tuple[str, ...] | None:

@@ -17,6 +17,7 @@ from orchestrator.catalogue import Catalogue
 from orchestrator.controller import Controller
 from orchestrator.dispatcher import Dispatcher, DispatcherOptions
 from orchestrator.local_server import LocalServer
+from orchestrator.operations import Operations
 from orchestrator.service import Service, bad_file
 from orchestrator.settings import Settings
 from orchestrator.store.embedded import EmbeddedRedis
@@ -82,9 +83,10 @@ async def running(load: Callable[[], Settings], *, embedded: bool) -> AsyncItera
         )
         catalogue = Catalogue(settings.inventory, cache_dir=settings.data_dir / "cache")
         service = Service(store, catalogue, dispatcher, defaults=_defaults(settings), now=time.time)
-        server = LocalServer(service, settings.socket_path, info=_info(settings, embedded=embedded))
+        operations = Operations(service, _info(settings, embedded=embedded))
+        server = LocalServer(operations, settings.socket_path)
         parts = Stack(load, server, catalogue, service, controller, dispatcher)
-        server.on_reload = parts.reload
+        operations.on_reload = parts.reload
         async with asyncio.TaskGroup() as tasks:
             engines = [tasks.create_task(part) for part in (dispatcher.run(), controller.run(), _upkeep(store))]
             await server.start()

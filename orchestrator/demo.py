@@ -90,7 +90,7 @@ def tour(place: Path, *, echo: "Echo") -> int:
 def anyjob(place: Path, words: Sequence[str]) -> int:
     """Run an AnyJob command on a site, in its directory, and return its exit code."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANYJOB_")}
-    command = [sys.executable, sys.argv[0], "--site", str(place), *words]
+    command = [sys.executable, str(Path(sys.argv[0]).resolve()), "--site", str(place), *words]
     return subprocess.run(command, cwd=place, env=environment, check=False).returncode  # noqa: S603  our own words
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from inventory.route import Route
 from jobs.lifecycle import State
 from jobs.records import JobSpec, RunSpec
-from orchestrator.node_worker import Assignment, NodeWorker
+from orchestrator.assignment import Assignment
+from orchestrator.node_worker import NodeWorker
 from orchestrator.service import NodeCheck
 from orchestrator.store.interface import LiveJob, Store, Work
 from remote.transport import Transport

@@ -7,81 +7,23 @@ lost connection changes no job: the worker connects again and goes on from the b
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from inventory.route import Route
 from jobs.lifecycle import Event
-from jobs.records import JobSpec, RunSpec, token
+from orchestrator.assignment import Assignment, Owner
+from orchestrator.probes import Probes
 from orchestrator.service import NodeCheck
-from orchestrator.store.interface import Store, StreamName
-from orchestrator.translate import conclusion, start_spec, trouble
+from orchestrator.store.interface import StreamName
+from orchestrator.translate import conclusion, merge, start_spec, trouble
 from remote.errors import UnfitError, Unreachable, UnreachableError, UnsendableError
 from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started
-from remote.transport import Link, Transport
+from remote.transport import Link
 
 log = logging.getLogger(__name__)
 _BACKOFF_S = (0.5, 30.0)  #: first and longest pause before a node with live jobs is tried again
 _LOOK_S = 5.0  #: how often an idle connection looks at its age
-_PIECE = 256 << 10  #: output is written in pieces of about this size
 _STREAMS: dict[str, StreamName] = {"out": "stdout", "err": "stderr"}
-
-
-@dataclass(slots=True)
-class Assignment:
-    """A job that this dispatcher looks after."""
-
-    spec: JobSpec
-    run: RunSpec
-    attempt: int
-    on_node: bool = False  #: the node has, or may have, its token
-    resume: bool = False  #: it was claimed before: subscribe again instead of starting
-    out: int = 0  #: bytes kept by the store
-    err: int = 0
-    cancel_grace_s: float | None = None  #: somebody wants it to end
-    unknown_since: float | None = None
-
-    @property
-    def token(self) -> str:
-        """The name of this attempt on the node."""
-        return token(self.spec.id, self.attempt)
-
-
-class Limits(Protocol):
-    """What a worker must know of its dispatcher's options."""
-
-    @property
-    def epoch(self) -> int:
-        """The generation that every write carries."""
-
-    @property
-    def idle_s(self) -> float:
-        """A connection without jobs is closed after that."""
-
-
-class Owner(Protocol):
-    """What a worker needs of its dispatcher."""
-
-    store: Store
-    transport: Transport
-    now: Callable[[], float]
-
-    @property
-    def options(self) -> Limits:
-        """How connections are kept."""
-
-    async def inputs(self, run: RunSpec) -> tuple[bytes | None, bytes | None]:
-        """Return a run's script and standard input, None where it has none."""
-
-    def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
-        """Run something beside, owned by the dispatcher."""
-
-    def done(self, job: str) -> None:
-        """A job needs nothing more."""
-
-    def make_room(self) -> None:
-        """Close the connection that has been idle longest, if there are too many."""
 
 
 class NodeWorker:
@@ -93,10 +35,8 @@ class NodeWorker:
         self._owner = owner
         self._store = owner.store
         self._jobs: dict[str, Assignment] = {}
-        self._probes: list[tuple[Sequence[str], asyncio.Future[NodeCheck]]] = []
-        self._asked: dict[int, tuple[float, asyncio.Future[NodeCheck]]] = {}
+        self._probes = Probes(route.node, owner.now)
         self._link: Link | None = None
-        self._connect_s = 0.0
         self._retired = asyncio.Event()
 
     # --- what the dispatcher asks for
@@ -117,11 +57,9 @@ class NodeWorker:
 
     async def probe(self, users: Sequence[str]) -> NodeCheck:
         """Ask the node about itself."""
-        answer: asyncio.Future[NodeCheck] = asyncio.get_running_loop().create_future()
+        answer = self._probes.add(users)
         if self._link is not None:
-            await self._ask(self._link, users, answer)
-        else:
-            self._probes.append((users, answer))
+            await self._send(self._link, self._probes.ask(self._link))
         return await answer
 
     def retire(self) -> None:
@@ -136,7 +74,7 @@ class NodeWorker:
     @property
     def idle(self) -> bool:
         """Whether nothing is going on."""
-        return not (self._jobs or self._probes or self._asked)
+        return not (self._jobs or self._probes)
 
     # --- connection
 
@@ -170,14 +108,14 @@ class NodeWorker:
         except (UnreachableError, UnfitError) as error:
             await self._unusable(error)
             return None
-        self._connect_s = self._owner.now() - started
-        log.info("node connected", extra={"node": self.route.node, "seconds": round(self._connect_s, 3)})
+        self._probes.connect_s = self._owner.now() - started
+        log.info("node connected", extra={"node": self.route.node, "seconds": round(self._probes.connect_s, 3)})
         return link
 
     async def _unusable(self, error: UnreachableError | UnfitError) -> None:
         """Conclude the jobs that the node provably does not have; the others stay unknown until it is back."""
         log.warning("node cannot be used", extra={"node": self.route.node, "reason": error.code, "error": str(error)})
-        self._answer_probes(error)
+        self._probes.fail(error)
         for assignment in tuple(self._jobs.values()):
             if assignment.on_node:
                 await self._unknown(assignment)
@@ -188,7 +126,7 @@ class NodeWorker:
 
     async def _lost(self, error: UnreachableError) -> None:
         log.warning("connection lost", extra={"node": self.route.node, "reason": error.code, "error": str(error)})
-        self._answer_probes(error)
+        self._probes.fail(error)
         for assignment in tuple(self._jobs.values()):
             await self._unknown(assignment)
 
@@ -204,9 +142,8 @@ class NodeWorker:
         self._link = link
         for assignment in tuple(self._jobs.values()):
             await self._begin(link, assignment)
-        for users, answer in self._probes:
-            await self._ask(link, users, answer)
-        self._probes.clear()
+        if self._probes:
+            await self._send(link, self._probes.ask(link))
         receiving = asyncio.ensure_future(link.receive())
         retiring = asyncio.ensure_future(self._retired.wait())
         try:
@@ -254,11 +191,6 @@ class NodeWorker:
             assignment.unknown_since = None
             await self._store.set_link(assignment.spec.id, "connected", since=self._owner.now())
 
-    async def _ask(self, link: Link, users: Sequence[str], answer: asyncio.Future[NodeCheck]) -> None:
-        number = max(self._asked, default=0) + 1
-        self._asked[number] = (self._owner.now(), answer)
-        await self._send(link, link.session.probe(number, users))
-
     @staticmethod
     async def _send(link: Link, data: bytes) -> None:
         """Send; a loss is not ours to handle: whoever receives will see it."""
@@ -271,13 +203,14 @@ class NodeWorker:
         """Write one batch: beginnings and output first, ends when that is safe."""
         ends = [event for event in events if isinstance(event, (Ended, Refused, Absent))]
         writes = [self._note(event) for event in events if isinstance(event, (Claimed, Started))]
-        writes += [self._keep(chunk) for chunk in merge(events)]
+        writes += [self._keep(chunks) for chunks in merge(events)]
         await asyncio.gather(*writes)
         await self._acknowledge(link, {event.token for event in events if isinstance(event, OutputChunk)})
         await asyncio.gather(*(self._end(link, event) for event in ends))
         for event in events:
             if isinstance(event, Facts):
-                self._told(link, event)
+                self.idle_since = self._owner.now()
+                self._probes.told(link, event)
             elif isinstance(event, Fault):
                 log.warning("node reports a fault", extra={"node": self.route.node, "error": event.message})
 
@@ -292,21 +225,23 @@ class NodeWorker:
             assignment.spec.id, assignment.attempt, kind, epoch=self._owner.options.epoch, now=now, fields=fields
         )
 
-    async def _keep(self, chunk: OutputChunk) -> None:
-        assignment = self._jobs.get(chunk.token)
+    async def _keep(self, chunks: Sequence[OutputChunk]) -> None:
+        """Write neighbouring pieces of one stream, one after the other: each must find the end of the one before."""
+        assignment = self._jobs.get(chunks[0].token)
         if assignment is None:
             return
-        stream = _STREAMS[chunk.stream]
-        size = await self._store.append_output(
-            assignment.spec.id, stream, chunk.offset, chunk.data, epoch=self._owner.options.epoch
-        )
-        if size < chunk.offset + len(chunk.data):
-            message = f"the store has {size} bytes of {chunk.token} {stream}, the node sent from {chunk.offset}"
-            raise UnreachableError(self.route.node, Unreachable.LOST, message)
-        if stream == "stdout":
-            assignment.out = max(assignment.out, size)
-        else:
-            assignment.err = max(assignment.err, size)
+        stream = _STREAMS[chunks[0].stream]
+        for chunk in chunks:
+            size = await self._store.append_output(
+                assignment.spec.id, stream, chunk.offset, chunk.data, epoch=self._owner.options.epoch
+            )
+            if size < chunk.offset + len(chunk.data):
+                message = f"the store has {size} bytes of {chunk.token} {stream}, the node sent from {chunk.offset}"
+                raise UnreachableError(self.route.node, Unreachable.LOST, message)
+            if stream == "stdout":
+                assignment.out = max(assignment.out, size)
+            else:
+                assignment.err = max(assignment.err, size)
 
     async def _acknowledge(self, link: Link, tokens: set[str]) -> None:
         kept = [self._jobs[name] for name in tokens if name in self._jobs]
@@ -340,48 +275,3 @@ class NodeWorker:
         self._jobs.pop(assignment.token, None)
         self._owner.done(assignment.spec.id)
         self.idle_since = now
-
-    def _told(self, link: Link, facts: Facts) -> None:
-        asked_at, answer = self._asked.pop(facts.n)
-        self.idle_since = now = self._owner.now()
-        hello = link.hello
-        found = {
-            "latency_ms": round((now - asked_at) * 1000, 2),
-            "connect_ms": round(self._connect_s * 1000, 1),
-            "python": hello.python,
-            "python_path": hello.executable,
-            "login": hello.user,
-            "spool": hello.spool,
-            "spool_free": facts.free,
-            "clock_offset_s": round(facts.at - (asked_at + now) / 2, 3),
-            "can_become": dict(facts.can_become),
-            "reason": None,
-            "message": None,
-        }
-        if not answer.done():
-            answer.set_result(NodeCheck(node=self.route.node, reachable=True, facts=found))
-
-    def _answer_probes(self, error: UnreachableError | UnfitError) -> None:
-        waiting = [answer for _, answer in self._probes] + [answer for _, answer in self._asked.values()]
-        self._probes.clear()
-        self._asked.clear()
-        for answer in waiting:
-            if not answer.done():
-                answer.set_result(NodeCheck(node=self.route.node, reachable=False, facts=trouble(error)))
-
-
-def merge(events: Sequence[NodeEvent]) -> list[OutputChunk]:
-    """Join neighbouring pieces of a stream: fewer, larger writes. The order within a stream stays."""
-    pieces: dict[tuple[str, str], list[list[OutputChunk]]] = {}
-    for event in events:
-        if isinstance(event, OutputChunk):
-            groups = pieces.setdefault((event.token, event.stream), [])
-            if groups and sum(len(chunk.data) for chunk in groups[-1]) + len(event.data) <= _PIECE:
-                groups[-1].append(event)
-            else:
-                groups.append([event])
-    return [
-        OutputChunk(group[0].token, group[0].stream, group[0].offset, b"".join(chunk.data for chunk in group))
-        for groups in pieces.values()
-        for group in groups
-    ]

@@ -1,11 +1,13 @@
 """Between the words of jobs and the words of the wire: what a node is told to start, what its outcome means. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jobs.lifecycle import Event
 from jobs.records import JobSpec, RunSpec, token
 from remote.errors import UnfitError, UnreachableError
-from remote.session import Outcome, StartSpec, Terminal
+from remote.session import NodeEvent, Outcome, OutputChunk, StartSpec, Terminal
+
+PIECE = 256 << 10  #: output is written in pieces of about this size
 
 
 def start_spec(run: RunSpec, job: JobSpec, attempt: int) -> StartSpec:
@@ -62,3 +64,21 @@ def conclusion(outcome: Outcome) -> tuple[Event, Mapping[str, object]]:
 def trouble(error: UnreachableError | UnfitError) -> dict[str, object]:
     """Return reason and message of a node that could not be used."""
     return {"reason": error.code, "message": error.message}
+
+
+def merge(events: Sequence[NodeEvent]) -> list[list[OutputChunk]]:
+    """Return the pieces of each stream, neighbours joined to fewer and larger ones. The order within a stream stays."""
+    streams: dict[tuple[str, str], list[list[OutputChunk]]] = {}
+    for event in events:
+        if isinstance(event, OutputChunk):
+            groups = streams.setdefault((event.token, event.stream), [])
+            if groups and sum(len(chunk.data) for chunk in groups[-1]) + len(event.data) <= PIECE:
+                groups[-1].append(event)
+            else:
+                groups.append([event])
+    return [[_joined(group) for group in groups] for groups in streams.values()]
+
+
+def _joined(group: Sequence[OutputChunk]) -> OutputChunk:
+    first = group[0]
+    return OutputChunk(first.token, first.stream, first.offset, b"".join(chunk.data for chunk in group))

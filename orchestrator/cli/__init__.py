@@ -84,6 +84,7 @@ def _is_for_people(error: Exception) -> bool:
         "SiteError": "orchestrator.site",
         "StoreUnavailableError": "orchestrator.store.interface",
         "EmbeddedRedisError": "orchestrator.store.embedded",
+        "SocketTakenError": "orchestrator.local_server",
     }
     return any(told.get(kind.__name__) == kind.__module__ for kind in type(error).__mro__)
 

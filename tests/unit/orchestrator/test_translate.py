@@ -7,8 +7,7 @@ import pytest
 from inventory.route import Address, Route
 from jobs.lifecycle import Event
 from jobs.records import JobSpec, RunSpec, Terminal
-from orchestrator.node_worker import merge
-from orchestrator.translate import conclusion, start_spec, trouble
+from orchestrator.translate import conclusion, merge, start_spec, trouble
 from remote.errors import Unfit, UnfitError, Unreachable, UnreachableError
 from remote.session import Outcome, OutputChunk, Started
 
@@ -79,13 +78,13 @@ def test_neighbouring_pieces_of_a_stream_are_joined_and_nothing_else() -> None:
         chunk("a", "out", 1, b"2"),
         chunk("a", "err", 0, b"e"),
     ]
-    joined = {(c.token, c.stream, c.offset): c.data for c in merge(events)}
+    joined = {(c.token, c.stream, c.offset): c.data for stream in merge(events) for c in stream}
     assert joined == {("a", "out", 0): b"12", ("b", "out", 5): b"x", ("a", "err", 0): b"e"}
 
 
 def test_joined_pieces_stay_of_a_bounded_size() -> None:
     piece = b"x" * (128 << 10)
     events = [chunk("a", "out", n * len(piece), piece) for n in range(8)]
-    joined = merge(events)
+    [joined] = merge(events)
     assert [c.offset for c in joined] == [n * 2 * len(piece) for n in range(4)]
     assert b"".join(c.data for c in joined) == piece * 8
