@@ -4,6 +4,7 @@ It keeps nothing that matters: at the end of its standard input it exits, and th
 """
 
 import collections
+import itertools
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from .tail import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, Dict
+    from typing import Any, Deque, Dict, OrderedDict
 
     from .frames import Frame
     from .spool import Spool
@@ -46,10 +47,10 @@ class Relay:
         self._decoder = Decoder()
         self._commands: "Deque[Frame]" = collections.deque()
         self._backlog = 0
-        self._tails: "Dict[str, Tail]" = {}
+        self._tails: "OrderedDict[str, Tail]" = collections.OrderedDict()
         self._bells: "Dict[int, Tail]" = {}
-        self._ready: "Dict[str, Tail]" = collections.OrderedDict()
-        self._rotation: "Deque[str]" = collections.deque()
+        self._ready: "OrderedDict[str, Tail]" = collections.OrderedDict()
+        self._spoilt: "Dict[str, Refusal]" = {}  # what went wrong with an input: the answer to its start
         self._next_look = 0.0
         self._is_open = True
         self._poll = select.poll()
@@ -151,12 +152,19 @@ class Relay:
         token, name, offset = _token(frame), frame.header["name"], frame.header["offset"]
         if name not in ("stdin", "script"):
             raise ValueError("name")
-        self._spool.stage(token, name, offset, frame.payload)
+        if token in self._spoilt:
+            return
+        try:
+            self._spool.stage(token, name, offset, frame.payload)
+        except Refusal as refusal:
+            self._spoilt[token] = refusal
 
     def _start(self, frame: "Frame") -> None:
         token = _token(frame)
         spec = check(frame.header["spec"])
         text = canonical(spec)
+        if token in self._spoilt:
+            raise self._spoilt.pop(token)
         try:
             entry, lock = self._spool.claim(token, text, [name for name in ("script", "stdin") if spec[name]])
         except FileExistsError:
@@ -206,7 +214,6 @@ class Relay:
     def _follow(self, tail: Tail) -> None:
         token = tail.entry.token
         self._tails[token] = self._bells[tail.bell] = tail
-        self._rotation.append(token)
         self._poll.register(tail.bell, select.POLLIN)
         self._mark(tail)
 
@@ -224,8 +231,7 @@ class Relay:
     def _advance(self) -> None:
         """Let every token that has something to say send one chunk after the other, in turn."""
         while self._ready and self._outbox.is_room:
-            token, tail = next(iter(self._ready.items()))
-            del self._ready[token]
+            token, tail = self._ready.popitem(last=False)
             if tail.advance(self._outbox):
                 self._mark(tail)
             elif tail.is_done:
@@ -238,12 +244,10 @@ class Relay:
         self._next_look = time.monotonic() + LOOK_S
         lock = self._spool.lock()
         try:
-            for _ in range(min(LOOK_AT, len(self._rotation))):
-                tail = self._tails.get(self._rotation.popleft())
-                if tail is not None:
-                    self._rotation.append(tail.entry.token)
-                    tail.judge()
-                    self._mark(tail)
+            for tail in list(itertools.islice(self._tails.values(), LOOK_AT)):
+                self._tails.move_to_end(tail.entry.token)
+                tail.judge()
+                self._mark(tail)
         finally:
             os.close(lock)
 
@@ -257,7 +261,6 @@ class Relay:
             raise ValueError("grace_s")
         entry = self._spool.entry(token)
         if entry is None:
-            self._outbox.put({"t": "absent", "token": token})
             return
         try:
             if entry.outcome() is None:

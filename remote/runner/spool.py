@@ -88,8 +88,7 @@ class Spool:
             Refusal: `disk_full`.
         """
         state = os.statvfs(self.root)
-        total, free = state.f_blocks * state.f_frsize, state.f_bavail * state.f_frsize
-        floor = FLOOR if total >= SMALL else total // 20
+        free, floor = state.f_bavail * state.f_frsize, floor_of(state.f_blocks * state.f_frsize)
         if free < floor:
             text = "%s has %d MiB free, less than the %d MiB that starting a job needs; make room there"
             raise Refusal("disk_full", text % (self.root.decode("utf-8", "replace"), free >> 20, max(floor >> 20, 1)))
@@ -112,16 +111,13 @@ class Spool:
     def claim(self, token: str, spec: bytes, inputs: "List[str]") -> "Tuple[Entry, int]":
         """Claim a token durably; return its entry and the held lock of its supervisor.
 
-        `spec` is the canonical StartSpec, `inputs` the names that must have been staged.
+        `spec` is the canonical StartSpec, `inputs` the names of its inputs; one of which no piece was staged is empty.
 
         Raises:
             FileExistsError: it is claimed already.
-            Refusal: the disk is full, or an input has not come.
+            Refusal: the disk is full.
         """
         self.check_space()
-        for name in inputs:
-            if self.staged(token, name) is None:
-                raise Refusal("missing_input", "the input %s of %s has not come" % (name, token))
         spool_lock = self.lock()
         try:
             os.mkdir(token, 0o700, dir_fd=self._entries)
@@ -152,10 +148,20 @@ class Spool:
         for name in ("bell", "ctl"):
             os.mkfifo(name, 0o600, dir_fd=entry.fd)
         for name in inputs:
-            os.rename(_staged_name(token=entry.token, name=name), name, src_dir_fd=self._stage, dst_dir_fd=entry.fd)
+            self._hand_over(entry, name)
         os.fsync(entry.fd)
         os.fsync(self._entries)
         return held
+
+    def _hand_over(self, entry: Entry, name: str) -> None:
+        """Move a staged input into its entry."""
+        try:
+            if self._stage is not None:
+                staged = _staged_name(entry.token, name)
+                return os.rename(staged, name, src_dir_fd=self._stage, dst_dir_fd=entry.fd)
+        except FileNotFoundError:
+            pass
+        return os.close(entry.create(name))
 
     def stage(self, token: str, name: str, offset: int, content: bytes) -> None:
         """Keep one piece of an input until its start; offset 0 begins it anew.
@@ -166,7 +172,7 @@ class Spool:
         if self._stage is None:
             self._stage = self._make_stage()
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_TRUNC if offset == 0 else 0)
-        fd = os.open(_staged_name(token=token, name=name), flags, 0o600, dir_fd=self._stage)
+        fd = os.open(_staged_name(token, name), flags, 0o600, dir_fd=self._stage)
         try:
             if os.fstat(fd).st_size != offset:
                 raise Refusal("missing_input", "the input %s of %s has a gap at byte %d" % (name, token, offset))
@@ -181,15 +187,6 @@ class Spool:
             raise Refusal("disk_full", "the spool cannot take the input of %s: %s" % (token, error.strerror)) from None
         finally:
             os.close(fd)
-
-    def staged(self, token: str, name: str) -> "Optional[int]":
-        """Return the size in bytes of a staged input, or None if none has come."""
-        if self._stage is None:
-            return None
-        try:
-            return os.stat(_staged_name(token=token, name=name), dir_fd=self._stage, follow_symlinks=False).st_size
-        except FileNotFoundError:
-            return None
 
     def _make_stage(self) -> int:
         """Make this relay's own directory for inputs, and remove those whose relay is gone."""
@@ -238,9 +235,14 @@ class Spool:
         os.rmdir(name, dir_fd=parent)
 
 
+def floor_of(total: int) -> int:
+    """Return the bytes that must be free on a filesystem of `total` bytes before a job is started."""
+    return FLOOR if total >= SMALL else total // 20
+
+
 def is_token(token: object) -> bool:
-    """Tell whether this is a token's name: 1 to 64 letters, digits, `.`, `_`, `-`, not beginning with a dot."""
-    return isinstance(token, str) and 0 < len(token) <= 64 and token[0] != "." and _TOKEN_LETTERS.issuperset(token)
+    """Tell whether this is a token's name: 1 to 128 letters, digits, `.`, `_`, `-`, the first a letter or digit."""
+    return isinstance(token, str) and 0 < len(token) <= 128 and token[0].isalnum() and _TOKEN_LETTERS.issuperset(token)
 
 
 def boot_id() -> str:

@@ -79,18 +79,17 @@ class Tail:
         outbox.put({"t": "output", "token": self.entry.token, "stream": name, "offset": offset}, piece)
         self._sent[name] += len(piece)
 
-    def judge(self) -> bool:
-        """Record the end of a job whose supervisor is gone; tell whether it is. Call it only under the spool's lock."""
+    def judge(self) -> None:
+        """Record the end of a job if its supervisor is gone. Call it only under the spool's lock."""
         if self._outcome is not None:
-            return False
+            return
         lock = self.entry.lock()
         if lock is None:
-            return False
+            return
         try:
             self.entry.record(_verdict(self.entry))
         finally:
             os.close(lock)
-        return True
 
 
 def _verdict(entry: "Entry") -> "Dict[str, Any]":
