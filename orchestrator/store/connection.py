@@ -1,5 +1,6 @@
 """How Redis is reached, and what its refusals mean to a person."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -65,8 +66,11 @@ def address(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}{parts.path}"
 
 
-def client(settings: StoreSettings, *, reply_s: float = REPLY_S) -> "Redis":
+def client(settings: StoreSettings) -> Redis:
     """Return a client that sends nothing twice by itself: a command whose reply was lost may have run.
+
+    It has no time limit for replies either: under Python 3.11 the library's own limit, which is `asyncio.wait_for`, can
+    swallow a cancellation. Callers set one with `asyncio.timeout`.
 
     Raises:
         StoreUnavailableError: when the URL is none.
@@ -80,7 +84,7 @@ def client(settings: StoreSettings, *, reply_s: float = REPLY_S) -> "Redis":
             settings.url,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=reply_s,
+            socket_timeout=None,
             socket_connect_timeout=CONNECT_S,
             health_check_interval=0,
             **options,
@@ -100,7 +104,8 @@ async def connect(settings: StoreSettings) -> Connection:
     """
     connection: Connection = client(settings).connection_pool.make_connection()  # type: ignore[no-untyped-call]
     try:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(REPLY_S):
+            await connection.connect()  # type: ignore[no-untyped-call]
     except _DENIED as error:
         raise explain(error, settings.url) from None
     return connection

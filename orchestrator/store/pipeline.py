@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis.asyncio.connection import Connection
 from redis.exceptions import DataError, NoScriptError, ResponseError
 
-from orchestrator.store.connection import LOST, StoreSettings, connect, explain
+from orchestrator.store.connection import LOST, REPLY_S, StoreSettings, connect, explain
 from orchestrator.store.interface import StoreUnavailableError
 from orchestrator.store.scripts import Script
 
@@ -174,13 +174,16 @@ class Pipeline:
 
     async def _round_trip(self, commands: Sequence[Command]) -> list[Reply]:
         connection = await self._connected()
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         replies: list[Reply] = []
-        for _ in commands:
-            try:
-                replies.append(await connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                replies.append(error)
+        clock = asyncio.get_running_loop().time
+        async with asyncio.timeout(REPLY_S) as limit:
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response(disable_decoding=True))
+                except ResponseError as error:
+                    replies.append(error)
+                limit.reschedule(clock() + REPLY_S)
         return replies
 
     async def _connected(self) -> Connection:

@@ -1,4 +1,4 @@
--- Adds output exactly once: the id of an entry is the offset of its end, so an overlap is cut off and a repetition ignored.
+-- Adds output exactly once: the id of an entry is the offset of its end; an overlap is cut off, a repetition ignored.
 -- KEYS  1 meta, 2 output stream
 -- ARGV  1 epoch, 2 stream (out or err), 3 offset, 4 data, 5 most bytes that Redis may hold, 6 channel, 7 job
 -- Returns {size, offset of the first byte in Redis, 1 when there is no room until something is archived}.

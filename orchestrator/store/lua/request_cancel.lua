@@ -2,7 +2,7 @@
 -- Uses  move
 -- KEYS  1 to 10 as in move.lua
 -- ARGV  1 job, 2 run, 3 operation, 4 who, 5 grace (seconds, '' = the job's own), 6 now, 7 note, 8 channel,
---       9 the work streams' name without the dispatcher (they share the slot), 10.. columns and values of a cancelled job
+--       9 the work streams' name without the dispatcher (the slot is theirs too), 10.. columns of a cancelled job
 -- Returns 1 cancelled, 2 requested, 3 it had ended, 0 unknown; the same again for the same operation.
 -- Errors WRONGTYPE when a key is not ours.
 local wrong = check_types()
