@@ -190,11 +190,12 @@ def _entries(directory: Path, known: Mapping[str, Any]) -> list[tuple[Path, str]
         return []
     entries = []
     for path in sorted(directory.iterdir()):
-        name = path.name if path.is_dir() or path.suffix not in _SUFFIXES else path.stem
-        name = name if name in known else path.name
-        if name in known:
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            entries += [(file, name) for file in files if file.is_file() and _is_variables_file(file)]
+        if path.name in known:
+            inner = sorted(path.rglob("*")) if path.is_dir() else []
+            files = [file for file in inner if file.is_file() and _is_variables_file(file)] if inner else [path]
+            entries += [(file, path.name) for file in files if file.is_file()]
+        elif path.stem in known and path.is_file() and _is_variables_file(path):
+            entries.append((path, path.stem))
     return entries
 
 

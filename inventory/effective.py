@@ -68,11 +68,11 @@ def _unknown(field: str, message: str, origin: Origin, word: str, known: Iterabl
 
 def _depths(groups: Mapping[str, DraftGroup], problems: list[Problem]) -> dict[str, int]:
     """Give how many parents stand above each group, at most; a cycle becomes a problem."""
-    parents: dict[str, set[str]] = {name: set() for name in groups}
+    parents: dict[str, list[str]] = {name: [] for name in groups}
     for name, group in groups.items():
         for child in group.children:
             if child in parents:
-                parents[child].add(name)
+                parents[child].append(name)
     try:
         order = list(graphlib.TopologicalSorter(parents).static_order())
     except graphlib.CycleError as error:
