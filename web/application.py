@@ -151,11 +151,6 @@ async def serve(  # noqa: PLR0913  one call starts it all
             raise
 
 
-def sign_in_text(link: str) -> str:
-    """Return what is printed for the person who started the server."""
-    return f"Open this link in a browser (it signs in one browser, once):\n\n    {link}\n"
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the owner of the event loop has its own."""
 

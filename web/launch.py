@@ -35,14 +35,15 @@ def install(app: Flask, socket_path: Path) -> None:
 
     @app.post("/run/plan")
     def plan() -> dict[str, Any]:
-        """Say which nodes the form as it is now would reach; nothing is started."""
+        """Say which nodes the form as it is now would reach, and what is wrong so far; nothing is started."""
         form = forms.read({**request.form.to_dict(), "command": request.form.get("command") or "true"})
-        if form.request is None:
+        if "target" in form.errors:
             return {"errors": dict(form.errors)}
         try:
             with Client.connect(socket_path) as client:
-                found = client.call("plan", request=form.body())
+                found = client.call("plan", request={"target": form.values["target"], "argv": ["true"]})
         except ApiError as error:
             refused = forms.refused(form, error.code, error.message, error.problems)
-            return {"errors": {name: shown.shown(text) for name, text in refused.errors.items()}}
-        return {"count": found["count"], "nodes": shown.shown(found["folded"]), "errors": {}}
+            errors = {**form.errors, **refused.errors}
+            return {"errors": {name: shown.shown(text) for name, text in errors.items()}}
+        return {"count": found["count"], "nodes": shown.shown(found["folded"]), "errors": dict(form.errors)}

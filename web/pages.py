@@ -37,7 +37,9 @@ def create_flask(socket_path: Path, sessions: Sessions, *, cookie_name: str, sec
     app.jinja_env.filters.update(
         shown=shown.shown, moment=views.moment, iso=views.iso, label=views.label, mark=views.mark, size=views.size
     )
-    app.jinja_env.globals.update(duration=views.duration, ending=views.ending, segments=views.segments)
+    app.jinja_env.globals.update(
+        duration=views.duration, ending=views.ending, remark=views.remark, segments=views.segments
+    )
     gate.install(app, sessions, cookie_name=cookie_name, secure=secure)
     _install_errors(app)
     _install_runs(app, socket_path)

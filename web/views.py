@@ -113,6 +113,13 @@ def ending(job: Mapping[str, Any]) -> str:
     return f"exit {job['exit_code']}" if job["exit_code"] is not None else ""
 
 
+def remark(job: Mapping[str, Any]) -> str:
+    """Return what there is to say about a job beside its state: its message, and output that was not recorded."""
+    dropped = job["dropped_bytes"]
+    lost = f"{dropped} bytes beyond the output limit were not recorded." if dropped else ""
+    return " ".join(filter(None, (job["message"], lost)))
+
+
 def duration(start: float | None, end: float | None) -> str:
     """Return the time between two moments (Unix seconds) in words, or nothing if one is missing."""
     if start is None or end is None:

@@ -113,7 +113,7 @@ def test_following_stops_when_somebody_scrolls_up_and_goes_on_at_the_button(sign
     pane.evaluate("pane => { pane.scrollTop = 0 }")
     expect(pane).to_contain_text("line 0")
     daemon.write(RUN, 1, b"one more\n")
-    expect(follow).to_have_text("1 new lines ↓")
+    expect(follow).to_have_text("1 new line ↓")
     expect(pane).not_to_contain_text("one more")
     follow.click()
     expect(pane).to_contain_text("one more")
@@ -254,3 +254,43 @@ def test_the_keyboard_reaches_the_output_and_the_focus_is_seen(signed_in: Page, 
             break
     expect(signed_in.locator("#output")).to_be_focused()
     assert signed_in.locator("#output").evaluate("pane => getComputedStyle(pane).outlineStyle") == "solid"
+
+
+def test_a_hidden_page_lets_its_connection_go_and_goes_on_when_it_is_seen(signed_in: Page, daemon: Peer) -> None:
+    daemon.add_run(["web01"])
+    daemon.write(RUN, 1, b"before\n")
+    signed_in.clock.install()
+    open_run(signed_in)
+    expect(signed_in.locator("#output .view")).to_contain_text("before")
+    hide = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); %s }"
+    seen = "document.dispatchEvent(new Event('visibilitychange'))"
+    signed_in.evaluate(hide % seen, arg=True)
+    signed_in.clock.fast_forward(11_000)
+    expect(signed_in.locator("#live")).to_have_text("paused")
+    daemon.write(RUN, 1, b"meanwhile\n")
+    signed_in.evaluate(hide % seen, arg=False)
+    expect(signed_in.locator("#output .view .text")).to_have_text(["before", "meanwhile"])
+
+
+def test_a_thousand_nodes_are_shown(signed_in: Page, daemon: Peer) -> None:
+    daemon.add_run([f"node{number:04}" for number in range(1000)])
+    open_run(signed_in)
+    expect(signed_in.locator("#live")).to_have_text("live")
+    for index in range(1, 1001):
+        daemon.write(RUN, index, b"hello\n")
+        daemon.move(RUN, index, "succeeded", exit_code=0)
+    expect(signed_in.locator("#standing")).to_contain_text("1000 succeeded", timeout=30_000)
+    expect(signed_in.locator("#output .view")).to_contain_text("node0999")
+
+
+def test_what_is_said_of_one_node_is_its_message_and_what_was_not_recorded(signed_in: Page, daemon: Peer) -> None:
+    daemon.add_run(["web01", "web02"])
+    daemon.move(RUN, 2, "failed", exit_code=1, message="ended badly", dropped_bytes=17)
+    open_run(signed_in, "node=web02")
+    expected = "ended badly 17 bytes beyond the output limit were not recorded."
+    expect(signed_in.locator("#job")).to_have_text(expected)
+    expect(signed_in.locator("#live")).to_have_text("live")
+    signed_in.get_by_role("link", name="all nodes").click()
+    expect(signed_in.locator("#job")).to_be_hidden()
+    signed_in.get_by_role("link", name="web02").click()
+    expect(signed_in.locator("#job")).to_have_text(expected)

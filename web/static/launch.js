@@ -16,7 +16,8 @@ async function preview() {
   const { errors, count, nodes } = await answer.json();
   for (const name of ["target", "run_as", "timeout"]) {
     document.getElementById(`${name}-error`).textContent = errors[name] ?? "";
-    form.elements[name].toggleAttribute("aria-invalid", Boolean(errors[name]));
+    if (errors[name]) form.elements[name].setAttribute("aria-invalid", "true");
+    else form.elements[name].removeAttribute("aria-invalid");
   }
   plan.textContent = count === undefined ? "" : `${count} ${count === 1 ? "node" : "nodes"}: ${nodes}`;
 }

@@ -20,6 +20,7 @@ export class LineReader {
     if (this.offset === null && offset > 0) this.write("… ");
     const known = this.offset === null ? 0 : this.offset - offset;
     if (known >= bytes.length && bytes.length > 0) return;
+    if (this.offset !== null && known < 0) this.write(`\n… ${-known} bytes are missing here …\n`);
     this.offset = offset + bytes.length;
     this.write(this.decoder.decode(known > 0 ? bytes.subarray(known) : bytes, { stream: true }));
   }

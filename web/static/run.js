@@ -18,6 +18,7 @@ const links = new Map([...document.querySelectorAll("#nodes a")].map((link) => [
 let alone = page.dataset.alone === undefined ? null : Number(page.dataset.alone);
 let runState = page.dataset.state;
 let scroller = null;
+let changed = false; // whether a job has changed since the page last said how the run stands
 
 function linesOf(index) {
   if (!ofNode.has(index)) ofNode.set(index, []);
@@ -46,7 +47,7 @@ function draw() {
   if (scroller === null && everything.length > 0) {
     scroller = new Scroller(byId("output"), (index) => jobs.get(index)?.node ?? "", (following, unseen) => {
       byId("follow").hidden = following;
-      byId("follow").textContent = unseen > 0 ? `${unseen} new lines ↓` : "Follow ↓";
+      byId("follow").textContent = unseen > 0 ? `${unseen} new ${unseen === 1 ? "line" : "lines"} ↓` : "Follow ↓";
     });
     choose(alone);
   }
@@ -65,30 +66,56 @@ function showJob(job) {
 }
 
 function showMessage(job) {
-  byId("job").textContent = shown(job?.message ?? "");
-  byId("job").hidden = !job?.message;
+  const lost = job?.dropped_bytes ? `${job.dropped_bytes} bytes beyond the output limit were not recorded.` : "";
+  byId("job").textContent = shown([job?.message, lost].filter(Boolean).join(" "));
+  byId("job").hidden = byId("job").textContent === "";
 }
 
-function showStanding(total) {
+function showStanding() {
   const counts = {};
   for (const { state } of jobs.values()) counts[state] = (counts[state] ?? 0) + 1;
   byId("standing").replaceChildren(standing(counts));
   const active = [...jobs.values()].filter((job) => isActive(job.state)).length;
   if (byId("unfinished")) byId("unfinished").textContent = active;
   if (byId("cancel")) byId("cancel").hidden = active === 0;
-  const text = Object.entries(counts).map(([state, number]) => `${number} ${label(state)}`).join(", ");
-  if (total) byId("announce").textContent = `${label(runState)}: ${text}`;
+  return Object.entries(counts).map(([state, number]) => `${number} ${label(state)}`).join(", ");
+}
+
+// Once for many changes: a run may have thousands of nodes.
+function settle() {
+  draw();
+  if (!changed) return;
+  changed = false;
+  showTroubles();
+  byId("announce").textContent = `${label(runState)}: ${showStanding()}`;
 }
 
 function showRun(run) {
-  const changed = run.state !== runState;
   runState = run.state;
   byId("state").replaceChildren(badge(run.state));
   for (const job of run.jobs) {
     jobs.set(job.index, job);
     showJob(job);
   }
-  showStanding(changed);
+  changed = true;
+}
+
+function onEvent(fields) {
+  const job = jobs.get(fields.index);
+  if (fields.event === "link") job.link = fields.link;
+  else if (!isActive(job.state) && isActive(fields.state)) return; // older than the state that came first
+  else for (const name of ["state", "reason", "message", "exit_code", "signal"]) job[name] = fields[name] ?? null;
+  showJob(job);
+  changed = true;
+}
+
+function onOutput(index, stream, offset, bytes) {
+  const key = `${index} ${stream}`;
+  if (!readers.has(key)) {
+    if (offset > 0) byId("earlier").hidden = false;
+    readers.set(key, new LineReader(index, stream === "stderr", addLine));
+  }
+  readers.get(key).push(offset, bytes);
 }
 
 // The same sentences as the server's: one per reason.
@@ -111,10 +138,15 @@ function showTroubles() {
   }));
 }
 
+function setCurrent(link, current) {
+  if (current) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+}
+
 function choose(index) {
   alone = index;
-  for (const [known, link] of links) link.toggleAttribute("aria-current", known === index);
-  byId("everyone").toggleAttribute("aria-current", index === null);
+  for (const [known, link] of links) setCurrent(link, known === index);
+  setCurrent(byId("everyone"), index === null);
   byId("alone").textContent = index === null ? "" : shown(jobs.get(index)?.node ?? "");
   byId("files").hidden = index === null;
   if (index !== null) {
@@ -138,30 +170,13 @@ byId("follow").addEventListener("click", () => scroller?.follow());
 localTimes(document);
 
 new RunStream(page.dataset.stream, {
-  state(run) {
-    showRun(run);
-    showTroubles();
-  },
-  output(index, stream, offset, bytes) {
-    const key = `${index} ${stream}`;
-    if (!readers.has(key)) {
-      if (offset > 0) byId("earlier").hidden = false;
-      readers.set(key, new LineReader(index, stream === "stderr", addLine));
-    }
-    readers.get(key).push(offset, bytes);
-    draw();
-  },
-  event(fields) {
-    const job = jobs.get(fields.index);
-    if (fields.event === "link") job.link = fields.link;
-    else for (const name of ["state", "reason", "message", "exit_code", "signal"]) job[name] = fields[name] ?? null;
-    showJob(job);
-    showStanding(!isActive(job.state));
-    if (!isActive(job.state)) showTroubles();
-  },
+  state: showRun,
+  output: onOutput,
+  event: onEvent,
+  settled: settle,
   end(run) {
     showRun(run);
-    showTroubles();
+    settle();
     document.title = `${mark(run.state)} ${document.title}`;
   },
   live(word, text) {
