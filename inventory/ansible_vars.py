@@ -6,7 +6,7 @@ left out with a warning, so that they do not travel to screens and logs.
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -176,8 +176,8 @@ def _jump(text: str, place: Place) -> tuple[str, ...]:
 
 def read_directories(base: Path, draft: Draft) -> None:
     """Read `group_vars/` and `host_vars/` of a directory, for the groups and nodes that the draft has."""
-    for path, name in _entries(base / "group_vars", draft.groups):
-        group = draft.groups[name]
+    for path, name in _entries(base / "group_vars", {"all", *draft.groups}):
+        group = draft.group(name, Origin(str(path), None))
         for key, value, place in _variables(path, draft):
             take_group(group, key, value, place, late=True)
     for path, name in _entries(base / "host_vars", draft.nodes):
@@ -185,7 +185,7 @@ def read_directories(base: Path, draft: Draft) -> None:
             take(draft.nodes[name], key, value, place)
 
 
-def _entries(directory: Path, known: Mapping[str, Any]) -> list[tuple[Path, str]]:
+def _entries(directory: Path, known: Container[str]) -> list[tuple[Path, str]]:
     if not directory.is_dir():
         return []
     entries = []
