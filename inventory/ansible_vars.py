@@ -14,8 +14,8 @@ from typing import Any, Final
 from inventory.draft import Draft, DraftGroup, Fields, Setting
 from inventory.fields import (
     PORTS,
+    absolute_path,
     host_error,
-    identity_path,
     parse_hops,
     python_error,
     shown,
@@ -135,7 +135,7 @@ def _port(text: str, _base: Path) -> int:
 
 
 def _identity(text: str, base: Path) -> tuple[str, ...]:
-    return (identity_path(text, base),)
+    return (absolute_path(text, base),)
 
 
 _READ: Final[Mapping[str, Callable[[str, Path], Any]]] = {

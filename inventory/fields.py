@@ -110,8 +110,8 @@ def parse_hop(text: str) -> Hop:
     return Hop(host, port, match["user"])
 
 
-def identity_path(text: str, base: Path) -> str:
-    """Give the absolute path of a private key: `~` is the home, anything relative stands beside the file.
+def absolute_path(text: str, base: Path) -> str:
+    """Give the absolute path of a key or another file: `~` is the home, anything relative stands in `base`.
 
     Raises:
         ValueError: Empty, with control characters, or the home of an unknown user.

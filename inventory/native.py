@@ -9,9 +9,9 @@ from inventory.fields import (
     MAX_JOBS,
     ORDERS,
     PORTS,
+    absolute_path,
     group_error,
     host_error,
-    identity_path,
     label_error,
     name_error,
     parse_hops,
@@ -180,7 +180,7 @@ def _identity(section: Section, base: Path) -> tuple[str, ...] | None:
     if texts is None:
         return None
     try:
-        return tuple(identity_path(text, base) for text in texts)
+        return tuple(absolute_path(text, base) for text in texts)
     except ValueError as error:
         section.problem("identity", str(error))
         return None

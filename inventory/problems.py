@@ -27,7 +27,7 @@ class Problem:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         text = ": ".join(part for part in (place, self.field, self.message) if part)
-        return f"{text}; {self.hint}" if self.hint else text
+        return visible(f"{text}; {self.hint}" if self.hint else text)
 
 
 class InvalidFilesError(Exception):
@@ -42,6 +42,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give the hint `did you mean 'x'?` for a misspelt word, or the empty string where nothing is near."""
     near = difflib.get_close_matches(word[:200], list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
+
+
+def visible(text: str) -> str:
+    """Write control characters and the like as escapes, so that text of a file cannot steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _place(problem: Problem) -> tuple[str, int, int, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from inventory.draft import Draft, Fields, Setting
-from inventory.fields import PORTS, host_error, identity_path, name_error, parse_hops, shown, user_error
+from inventory.fields import PORTS, absolute_path, host_error, name_error, parse_hops, shown, user_error
 from inventory.model import Origin
 from inventory.problems import InvalidFilesError, Problem
 from inventory.yamlfile import MAX_BYTES, decode
@@ -129,8 +129,12 @@ class _Reader:
             return
         block = self._blocks[-1]
         for word in words:
-            pattern = Path(Path(origin.file).parent, Path(word).expanduser())
-            for name in sorted(glob(str(pattern))):  # noqa: PTH207 - the pattern may be absolute
+            try:
+                pattern = absolute_path(word, Path(origin.file).parent)
+            except ValueError as error:
+                self._problem(origin, str(error))
+                continue
+            for name in sorted(glob(pattern)):  # noqa: PTH207 - the pattern may be absolute
                 self.file(Path(name), block.conditions, depth + 1)
         self._blocks.append(_Block(block.conditions))
 
@@ -196,7 +200,7 @@ def _identity(fields: Fields, text: str, line: _Line, draft: Draft) -> None:
         _warn(draft, line, f"the key {shown(text)} is left out: its name has to be computed")
         return
     before = fields["identity"].value if "identity" in fields else ()
-    fields["identity"] = Setting((*before, identity_path(path, Path(line.origin.file).parent)), line.origin)
+    fields["identity"] = Setting((*before, absolute_path(path, Path(line.origin.file).parent)), line.origin)
 
 
 def _proxy_command(fields: Fields, name: str, text: str, line: _Line, draft: Draft) -> None:

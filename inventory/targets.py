@@ -115,8 +115,8 @@ def _leaves(tree: Tree) -> Iterator[Leaf]:
 
 
 def _file_words(expression: str, leaf: Leaf, directory: Path) -> list[str]:
-    path = directory / Path(leaf.text).expanduser()
     try:
+        path = directory / Path(leaf.text).expanduser()
         with path.open("rb") as stream:
             text = decode(stream.read(MAX_BYTES + 1), str(path))
     except OSError as error:
@@ -124,6 +124,8 @@ def _file_words(expression: str, leaf: Leaf, directory: Path) -> list[str]:
         raise TargetError(message, expression, leaf.start, leaf.end) from error
     except InvalidFilesError as error:
         raise TargetError(str(error), expression, leaf.start, leaf.end) from error
+    except (RuntimeError, ValueError) as error:  # no home of that user, a NUL in the name
+        raise TargetError(f"{shown(leaf.text)} is not a path", expression, leaf.start, leaf.end) from error
     words = []
     for number, line in enumerate(text.split("\n"), 1):
         for word in re.findall(r"(?:\[[^\]]*\]|[^\s,\[])+|\[", line.partition("#")[0]):

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from inventory.fields import (
     Hop,
+    absolute_path,
     group_error,
     host_error,
-    identity_path,
     label_error,
     name_error,
     parse_hop,
@@ -116,15 +116,15 @@ def test_several_hops_are_separated_by_commas_and_none_is_none():
 def test_a_key_stands_beside_its_file_or_in_the_home(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/ada")
     base = Path("/etc/anyjob")
-    assert identity_path("keys/id", base) == "/etc/anyjob/keys/id"
-    assert identity_path("/k", base) == "/k"
-    assert identity_path("~/.ssh/id", base) == "/home/ada/.ssh/id"
+    assert absolute_path("keys/id", base) == "/etc/anyjob/keys/id"
+    assert absolute_path("/k", base) == "/k"
+    assert absolute_path("~/.ssh/id", base) == "/home/ada/.ssh/id"
 
 
 @pytest.mark.parametrize("text", ["", "a\nb", "~nobody-of-this-name/x"])
 def test_a_key_that_is_no_path_is_refused(text: str):
     with pytest.raises(ValueError, match=r"path|home"):
-        identity_path(text, Path("/"))
+        absolute_path(text, Path("/"))
 
 
 def test_a_reason_may_have_any_letter_but_no_control_character():

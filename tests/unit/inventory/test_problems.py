@@ -22,3 +22,8 @@ def test_problems_are_sorted_by_place_and_told_once():
 def test_a_misspelt_word_gets_a_suggestion_and_a_foreign_one_none():
     assert did_you_mean("prot", ["port", "user"]) == "did you mean 'port'?"
     assert did_you_mean("zzz", ["port", "user"]) == ""
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal():
+    text = str(Problem(file="a\udc80", field="x.\x1b[31m", message="größer\u202e", hint="\n"))
+    assert text == "a\\udc80: x.\\x1b[31m: größer\\u202e; \\n"

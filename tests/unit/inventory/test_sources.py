@@ -3,9 +3,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import inventory
 from inventory import InvalidFilesError, Inventory, Origin, load
+
+TOKENS = (
+    *("all:", "nodes:", "groups:", "hosts:", "children:", "vars:", "jump: ", "_meta", "null", "99999", "web[1-2]", "a"),
+    *(" ", "  ", "\n", "[", "]", "{", "}", ",", ":", '"', "'", "#", "-", "*", "@", "%", "=", "\0", "\x1b", "é"),
+    *("Host ", "Match ", "Include ", "Port ", "exec ", "~x/", "ansible_host=", "ansible_ssh_common_args=", "-J"),
+)
 
 
 def write(directory: Path, name: str, text: str, mode: int = 0o644) -> Path:
@@ -126,6 +134,19 @@ def test_an_inventory_without_nodes_is_an_error_unless_it_may_be_empty(tmp_path:
         load([source], cache_dir=None)
     assert dict(load([source], cache_dir=None, allow_empty=True).nodes) == {}
     assert list(load([], cache_dir=None, allow_empty=True).groups) == ["all"]
+
+
+@given(
+    st.sampled_from(["a.yaml", "a.json", "a.ini", "a"]),
+    st.lists(st.sampled_from(TOKENS), max_size=25).map("".join),
+)
+def test_any_text_is_an_inventory_or_has_problems(tmp_path_factory: pytest.TempPathFactory, name: str, text: str):
+    path = write(tmp_path_factory.mktemp("any"), name, text)
+    try:
+        outcome: object = load([path], cache_dir=None, allow_empty=True)
+    except InvalidFilesError as error:
+        outcome = error.problems
+    assert outcome
 
 
 def test_warnings_of_all_sources_are_kept(tmp_path: Path):

@@ -177,6 +177,12 @@ def test_a_missing_file_says_so(tmp_path: Path):
         inline_files("@./nope", tmp_path)
 
 
+@pytest.mark.parametrize("expression", ["@~nobody-of-this-name/x", "@/a\0b"])
+def test_a_file_that_is_no_path_is_refused(tmp_path: Path, expression: str):
+    with pytest.raises(TargetError, match="is not a path"):
+        inline_files(expression, tmp_path)
+
+
 def test_an_expression_without_files_stays_as_it_is(tmp_path: Path):
     assert inline_files("web1, @g", tmp_path) == "web1, @g"
     assert inline_files("a b (", tmp_path) == "a b ("
