@@ -139,6 +139,10 @@ class _Reader:
 
     def document(self) -> Value:
         root = Value(content=None, line=1, column=1, keys={})
+        unprintable = yaml.reader.Reader.NON_PRINTABLE.search(self._text)
+        if unprintable:
+            self._unprintable(unprintable.start())
+            return root
         loader = _LOADER(self._text)
         try:
             events = iter(loader.get_event, None)
@@ -233,7 +237,7 @@ class _Reader:
     def _syntax(self, error: yaml.YAMLError) -> None:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         if mark is None:
-            self._unprintable(error)
+            self.problems.append(Problem(file=self._file, message=f"is not YAML: {error}"))
             return
         lines = self._text.split("\n")
         here = lines[mark.line] if mark.line < len(lines) else ""
@@ -246,14 +250,10 @@ class _Reader:
         problem = Problem(file=self._file, line=mark.line + 1, column=mark.column + 1, message=message, hint=hint)
         self.problems.append(problem)
 
-    def _unprintable(self, error: yaml.YAMLError) -> None:
-        position = getattr(error, "position", 0)
-        bad = yaml.reader.Reader.NON_PRINTABLE.search(self._text)
-        position = bad.start() if bad else position
+    def _unprintable(self, position: int) -> None:
         before = self._text[:position]
-        line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
-        shown = f"U+{ord(bad.group()):04X}" if bad else ""
-        message = f"has a control character {shown} that is not allowed".replace("  ", " ")
+        line, column = before.count("\n") + 1, position - before.rfind("\n")
+        message = f"has the control character U+{ord(self._text[position]):04X}"
         self.problems.append(Problem(file=self._file, line=line, column=column, message=message, hint="remove it"))
 
     def _tabs(self, lines: list[str], first: int) -> None:
