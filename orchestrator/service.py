@@ -145,13 +145,17 @@ class Service:
         except InvalidFilesError as error:
             raise bad_file(error) from error
 
-    async def run(self, text: str, *, with_jobs: bool = True) -> RunRecord:
-        """Return a run by its id, the id of one of its jobs, or an unambiguous part of its id."""
+    async def run(self, text: str) -> RunRecord:
+        """Return a run with its jobs, by its id or an unambiguous part of it; by a job's id, with that job alone."""
         run_id = await self.resolve(text)
-        record = await self._store.run(run_id, with_jobs=with_jobs)
+        record = await self._store.run(run_id, with_jobs=True)
         if record is None:
             raise ServiceError("not_found", f"there is no run {text!r}; `anyjob ps` and `anyjob history` list them")
-        return record
+        if "-" not in text:
+            return record
+        job_id = await self.job_id(text)
+        jobs = tuple(job for job in record.jobs or () if job.id == job_id)
+        return msgspec.structs.replace(record, jobs=jobs)
 
     async def resolve(self, text: str) -> str:
         """Return the run's id that `text` means."""
@@ -187,20 +191,12 @@ class Service:
 
     async def cancel(self, caller: Caller, text: str, *, grace_s: float | None) -> tuple[int, int, int]:
         """Cancel a run or one job; return how many were (cancelled at once, asked to end, ended before)."""
-        if "-" in text:
-            jobs = [await self.job_id(text)]
-        else:
-            record = await self.run(text)
-            jobs = [job.id for job in record.jobs or ()]
+        jobs = [job.id for job in (await self.run(text)).jobs or ()]
         return await self._store.request_cancel(jobs, by=caller.user, grace_s=grace_s, now=self._now())
 
     async def follow(self, text: str, position: Position, *, output: bool) -> AsyncIterator[Item]:
         """Watch a run, or one job of it, from a position on."""
-        record = await self.run(text)
-        if "-" in text:
-            job_id = await self.job_id(text)
-            record = _only(record, job_id)
-        async for item in follow(self._store, record, position, output=output):
+        async for item in follow(self._store, await self.run(text), position, output=output):
             yield item
 
     async def check(self, selection: Selection, users: Sequence[str]) -> AsyncIterator[NodeCheck]:
@@ -226,10 +222,6 @@ class Service:
     async def stats(self) -> dict[str, object]:
         """Return the store's figures."""
         return await self._store.stats()
-
-
-def _only(record: RunRecord, job_id: str) -> RunRecord:
-    return msgspec.structs.replace(record, jobs=tuple(job for job in record.jobs or () if job.id == job_id))
 
 
 def bad_file(error: InvalidFilesError) -> ServiceError:

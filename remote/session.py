@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 MAX_INPUT: Final = 16 << 20  #: bytes per token; the node keeps them on its disk until the job has ended
+MAX_COMMAND: Final = 0xFFFF  #: bytes of a header that we send: what the frame's field H can say
 _PIECE: Final = 128 << 10  #: bytes of input per frame, well below the frame limit
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -249,7 +250,7 @@ def _take(chunk: OutputChunk, known: _Conversation) -> None:
 def _encode(header: Mapping[str, object], what: str) -> bytes:
     """Encode a frame whose size a person decides on."""
     try:
-        return encode(dict(header))
+        return encode(dict(header), max_header=MAX_COMMAND)
     except FrameError as error:
         raise UnsendableError(
             f"{what} cannot be sent: {error}; put what is long into a script or into its input"

@@ -112,7 +112,7 @@ class _Child:
         for target, fd in enumerate(ends):
             os.dup2(fd, target)
         resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT_FILES, HARD_FILES))
-        argv = self._script_argv() if spec["script"] else [text(word) for word in spec["argv"]]
+        argv = (self._script_argv() if spec["script"] else []) + [text(word) for word in spec["argv"] or ()]
         env = environment(identity, spec["env"], spec["tty"] and spec["tty"]["term"])
         become(identity)
         os.umask(spec["umask"])
@@ -142,8 +142,8 @@ def _first_line(begin: bytes) -> "List[bytes]":
     """Return the interpreter that a script's `#!` line names, and its one argument, as the kernel would."""
     if not begin.startswith(b"#!"):
         return [b"/bin/sh"]
-    words = begin[2:].split(b"\n")[0].strip(b" \t").split(None, 1)
-    return words or [b"/bin/sh"]
+    line = begin[2:].split(b"\n")[0].replace(b"\t", b" ").strip(b" ")
+    return [word.strip(b" ") for word in line.split(b" ", 1)] if line else [b"/bin/sh"]
 
 
 def _reset_signals() -> None:

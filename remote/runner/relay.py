@@ -44,7 +44,7 @@ class Relay:
         self._cluster = cluster
         self._channel = channel
         self._outbox = outbox
-        self._decoder = Decoder()
+        self._decoder = Decoder(max_header=0xFFFF)  # a command and its environment may be long
         self._commands: "Deque[Frame]" = collections.deque()
         self._backlog = 0
         self._tails: "OrderedDict[str, Tail]" = collections.OrderedDict()

@@ -26,8 +26,8 @@ def check(spec: "Any") -> "Dict[str, Any]":
         for key, (expected, holds) in sorted(_KEYS.items())
         if key in spec and not holds(spec[key])
     ]
-    if not problems and (spec["argv"] is None) != spec["script"]:
-        problems.append("spec: expected either argv or script")
+    if not problems and not spec["script"] and not _is_command(spec["argv"]):
+        problems.append("spec.argv: expected a program, since there is no script")
     if problems:
         raise Refusal("bad_spec", "; ".join(problems))
     return spec
@@ -51,8 +51,12 @@ def _is_name(value: "Any") -> bool:
     return _is_text(value) and value != ""
 
 
-def _is_argv(value: "Any") -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value)) and value[0] != ""
+def _is_words(value: "Any") -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_command(value: "Any") -> bool:
+    return _is_words(value) and bool(value) and value[0] != ""
 
 
 def _is_env(value: "Any") -> bool:
@@ -80,8 +84,8 @@ def _or_null(holds: "Callable[[Any], bool]") -> "Callable[[Any], bool]":
 
 
 _KEYS: "Dict[str, Any]" = {
-    "argv": ("a list of texts, the first not empty, or null", _or_null(_is_argv)),
-    "interpreter": ("a list of texts, the first not empty, or null", _or_null(_is_argv)),
+    "argv": ("a list of texts or null", _or_null(_is_words)),
+    "interpreter": ("a list of texts, the first not empty, or null", _or_null(_is_command)),
     "script": ("true or false", _is_bool),
     "stdin": ("true or false", _is_bool),
     "env": ("an object of texts, no '=' in a name", _is_env),
