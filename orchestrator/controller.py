@@ -43,17 +43,18 @@ class Controller:
         await self._take_over()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._expire())
+            await self._admit()
             while True:
-                await self._admit()
                 entries = await self._store.control(position, block_s=_BLOCK_S)
                 await self._learn(entries)
+                await self._admit()  # before the upkeep: somebody waits for it
                 if entries:
                     position = entries[-1].id
                     await self._store.trim_control(position)
 
     async def _take_over(self) -> None:
         for live in await self._store.live_jobs():
-            waiting = await self._waiting(live.spec)
+            waiting = self._waiting(live.spec, await self._run_spec(live.spec.run))
             if live.state is State.QUEUED:
                 self._admission.submitted([waiting])
             else:
@@ -62,14 +63,12 @@ class Controller:
     async def _learn(self, entries: Sequence[Control]) -> None:
         for entry in entries:
             if entry.kind == "submitted":
-                self._admission.submitted(
-                    [await self._waiting(spec) for spec in await self._store.job_specs(entry.run)]
-                )
+                specs, run = await asyncio.gather(self._store.job_specs(entry.run), self._run_spec(entry.run))
+                self._admission.submitted([self._waiting(spec, run) for spec in specs])
             elif entry.job is not None:
                 self._admission.ended(entry.job)
 
-    async def _waiting(self, spec: JobSpec) -> Waiting:
-        run = await self._run_spec(spec.run)
+    def _waiting(self, spec: JobSpec, run: RunSpec | None) -> Waiting:
         fanout, created = (run.fanout, run.created) if run else (None, self._now())
         return Waiting(spec.id, spec.run, spec.node, spec.max_jobs, fanout, created)
 

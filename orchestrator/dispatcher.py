@@ -104,10 +104,10 @@ class Dispatcher:
     async def _run(self, run_id: str) -> tuple[RunSpec, dict[str, JobSpec]]:
         """Read a run once for all its jobs; only the last few are kept."""
         if run_id not in self._runs:
-            run = await self.store.run_spec(run_id)
+            run, specs = await asyncio.gather(self.store.run_spec(run_id), self.store.job_specs(run_id))
             if run is None:
                 raise LookupError(f"run {run_id} has been assigned but is not in the store")
-            jobs = {job.id: job for job in await self.store.job_specs(run_id)}
+            jobs = {job.id: job for job in specs}
             while len(self._runs) >= 64:
                 del self._runs[next(iter(self._runs))]
             self._runs[run_id] = run, jobs

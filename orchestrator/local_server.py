@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 MAX_HEADER = 64 << 10
 MAX_FRAME = 64 << 20
 _READ = 256 << 10
+_TOGETHER = 64 << 10  #: bytes of frames that wait for others at most
 
 
 class SocketTakenError(Exception):
@@ -85,20 +86,19 @@ class LocalServer:
                 await writer.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def send(header: dict[str, Any], payload: bytes = b"") -> None:
-            writer.write(encode(header, payload, max_header=MAX_HEADER, max_frame=MAX_FRAME))
-            await writer.drain()
-
+        outlet = _Outlet(writer)
         caller = _caller(writer.get_extra_info("socket"))
-        if caller is None:
-            await send(
-                {"t": "error", "code": "forbidden", "message": "this socket serves the daemon's own account and root"}
-            )
-            return
-        decoder = Decoder(max_header=MAX_HEADER, max_frame=MAX_FRAME)
-        while data := await reader.read(_READ):
-            for frame in decoder.feed(data):
-                await self._answer(caller, frame, send)
+        try:
+            if caller is None:
+                message = "this socket serves the daemon's own account and root"
+                await _refuse(outlet.send, "forbidden", message)
+                return
+            decoder = Decoder(max_header=MAX_HEADER, max_frame=MAX_FRAME)
+            while data := await reader.read(_READ):
+                for frame in decoder.feed(data):
+                    await self._answer(caller, frame, outlet.send)
+        finally:
+            outlet.flush()
 
     async def _answer(self, caller: Caller, frame: Frame, send: Send) -> None:
         try:
@@ -118,6 +118,36 @@ class LocalServer:
         except Exception:
             log.exception("call failed", extra={"op": str(frame.header.get("op"))[:40]})
             await _refuse(send, "internal", "the daemon failed on this call; its log has the details")
+
+
+class _Outlet:
+    """Sends frames to one peer; those of one turn of the loop go out together.
+
+    Each system call wakes the peer, and a run on many nodes has hundreds of small frames at once.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._frames: list[bytes] = []
+        self._size = 0
+
+    async def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        """Send a frame, and wait while the peer takes no more. Raises ConnectionError when it has gone."""
+        frame = encode(header, payload, max_header=MAX_HEADER, max_frame=MAX_FRAME)
+        if not self._frames:
+            self._loop.call_soon(self.flush)
+        self._frames.append(frame)
+        self._size += len(frame)
+        if self._size >= _TOGETHER:
+            self.flush()
+        await self._writer.drain()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        if self._frames:
+            self._writer.writelines(self._frames)
+            self._frames, self._size = [], 0
 
 
 async def _refuse(send: Send, code: str, message: str, problems: tuple[Mapping[str, object], ...] = ()) -> None:

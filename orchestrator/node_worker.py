@@ -205,7 +205,8 @@ class NodeWorker:
         writes = [self._note(event) for event in events if isinstance(event, (Claimed, Started))]
         writes += [self._keep(chunks) for chunks in merge(events)]
         await asyncio.gather(*writes)
-        await self._acknowledge(link, {event.token for event in events if isinstance(event, OutputChunk)})
+        spoke = {event.token for event in events if isinstance(event, OutputChunk)}
+        await self._acknowledge(link, spoke - {event.token for event in ends})  # those are forgotten in a moment
         await asyncio.gather(*(self._end(link, event) for event in ends))
         for event in events:
             if isinstance(event, Facts):
