@@ -9,6 +9,7 @@ uvicorn -> Border (hosts, sizes, headers) -> /events/*  Streams (native ASGI)
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -102,15 +103,14 @@ def listen(host: str, port: int) -> socket.socket:
     if host != "localhost" and not _is_loopback(host):
         raise PortUnavailableError(
             f"{host}: the web face listens on loopback addresses only (127.0.0.1). To look from another machine use "
-            f"a tunnel (ssh -L {port}:127.0.0.1:{port} THIS_MACHINE) or a TLS proxy on this machine"
+            f"a tunnel: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        raise PortUnavailableError(
-            f"{host}:{port}: {error.strerror or error}; choose another port, or 0 for a free one"
-        ) from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PortUnavailableError(f"{host}:{port}: {reason}; choose another port, or 0 for a free one") from None
 
 
 async def serve(  # noqa: PLR0913  one call starts it all
