@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.cases import NAMES, QUICK, Case, Extent, make
 from tests.bench.measure import Series
 from tests.bench.report import document, machine, save, table
-from tests.bench.testbed import Site, Testbed
+from tests.bench.testbed import Site, Sites, Testbed
 
 
 def main(words: Sequence[str]) -> int:
@@ -31,10 +31,14 @@ def main(words: Sequence[str]) -> int:
         count = max(extent.nodes, *extent.sizes, *extent.floods)
         bed = stack.enter_context(Testbed(directory, count=count, flood_bytes=extent.flood_bytes))
         stack.callback(bed.close_masters)
-        site = stack.enter_context(Site(bed, "s"))
-        lone = stack.enter_context(Site(bed, "lone"))
+        memory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ajb-", dir="/dev/shm")))
+        sites = Sites(
+            live=stack.enter_context(Site(bed, "s")),
+            lone=Site(bed, "lone"),
+            memory=stack.enter_context(Site(bed, "m", spool=memory)),
+        )
         for name in arguments.case or NAMES:
-            for case in make(name, bed, site, lone, extent):
+            for case in make(name, bed, sites, extent):
                 series = _measure(case, case.runs or runs)
                 bed.close_masters()
                 print(f"\n{table(case, series)}", flush=True)

@@ -8,11 +8,12 @@ from typing import Final
 from tests.bench import subjects as of
 from tests.bench.measure import Metric, Sample
 from tests.bench.subjects import Subject
-from tests.bench.testbed import Site, Testbed
+from tests.bench.testbed import Site, Sites, Testbed
 
 NAMES: Final = ("cold", "warm", "flood", "growth")
 BARE, CLUSH, SSH = "bare asyncssh", "clush", "ssh | reader"
 DAEMON, CLIENT, EMBEDDED = "anyjob exec", "AnyJob, in-process client", "anyjob exec, no daemon"
+MEMORY = "the same, spool in memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +65,24 @@ QUICK: Final = Extent(
 )
 
 
-def make(name: str, bed: Testbed, site: Site, lone: Site, extent: Extent) -> list[Case]:
-    """Return the tables of a case. `site` gets a daemon, `lone` never has one."""
+def make(name: str, bed: Testbed, sites: Sites, extent: Extent) -> list[Case]:
+    """Return the tables of a case."""
     match name:
         case "cold":
-            return [_cold(bed, site, lone, extent.nodes)]
+            return [_cold(bed, sites, extent.nodes)]
         case "warm":
             return [
-                _warm(bed, site, 1, extent.rounds, extent.commands),
-                _warm(bed, site, extent.nodes, extent.many_rounds, max(3, extent.commands // 2)),
+                _warm(bed, sites, 1, extent.rounds, extent.commands),
+                _warm(bed, sites, extent.nodes, extent.many_rounds, max(3, extent.commands // 2)),
             ]
         case "flood":
-            return [_flood(bed, site, extent)]
+            return [_flood(bed, sites.live, extent)]
         case _:
-            return _growth(bed, site, extent)
+            return _growth(bed, sites.live, extent)
 
 
-def _cold(bed: Testbed, site: Site, lone: Site, count: int) -> Case:
+def _cold(bed: Testbed, sites: Sites, count: int) -> Case:
+    site, lone = sites.live, sites.lone
     return Case(
         name="cold",
         title=f"`echo hi` on {count} nodes that nobody is connected to",
@@ -101,10 +103,9 @@ def _cold(bed: Testbed, site: Site, lone: Site, count: int) -> Case:
     )
 
 
-def _warm(bed: Testbed, site: Site, count: int, rounds: int, commands: int) -> Case:
-    def connect() -> None:
-        site.restart()
-        of.watch(site, ["echo", "hi"], count)
+def _warm(bed: Testbed, sites: Sites, count: int, rounds: int, commands: int) -> Case:
+    def in_process(name: str, site: Site) -> Subject:
+        return Subject(name, partial(of.client_warm, site, count, rounds), partial(_connect, site, count))
 
     def masters() -> None:
         of.clush_once(bed, count, keep=True)
@@ -115,8 +116,11 @@ def _warm(bed: Testbed, site: Site, count: int, rounds: int, commands: int) -> C
         subjects=[
             Subject(BARE, partial(of.bare_warm, bed, count, rounds)),
             _clush(bed, partial(of.clush_warm, bed, count, commands), masters),
-            Subject(CLIENT, partial(of.client_warm, site, count, rounds), connect),
-            Subject(DAEMON, partial(of.command_warm, site, count, commands), connect),
+            in_process(CLIENT, sites.live),
+            in_process(MEMORY, sites.memory),
+            Subject(
+                DAEMON, partial(of.command_warm, sites.live, count, commands), partial(_connect, sites.live, count)
+            ),
         ],
         comparisons=[
             Comparison(ours=CLIENT, anchor=BARE, metric=Metric.P50),
@@ -128,10 +132,7 @@ def _warm(bed: Testbed, site: Site, count: int, rounds: int, commands: int) -> C
 
 
 def _flood(bed: Testbed, site: Site, extent: Extent) -> Case:
-    def connect() -> None:
-        site.restart()
-        of.watch(site, ["echo", "hi"], 1)
-
+    connect = partial(_connect, site, 1)
     return Case(
         name="flood",
         title=f"{extent.flood_bytes / 1e6:g} MB in lines of 100 bytes from one node to one follower"
@@ -190,7 +191,7 @@ def _growth(bed: Testbed, site: Site, extent: Extent) -> list[Case]:
 
 def _connect(site: Site, count: int) -> None:
     site.restart()
-    of.watch(site, ["echo", "hi"], count)
+    of.watch(site, [of.HELLO], count)
 
 
 def _clush(bed: Testbed, measure: Callable[[], Sample], prepare: Callable[[], None] | None = None) -> Subject:

@@ -102,7 +102,7 @@ def ssh_flood(bed: Testbed) -> Sample:
 def command_once(site: Site, count: int) -> Sample:
     """Run `anyjob exec`; with a daemon if the site has one, else with the whole stack inside itself."""
     with Clock(site.pids) as clock:
-        finished = run(site.command("exec", "-w", target(count), "--", "echo", "hi"))
+        finished = run(site.command("exec", "-w", target(count), "--", HELLO))
     if finished.out.count(b": hi\n") != count:
         raise WrongResultError(f"anyjob: {count} lines expected, got {finished.out[:200]!r}")
     daemon = {Metric.DAEMON_RSS: peak_mb(site.pids[0])} if site.pids else {}
@@ -117,18 +117,18 @@ def command_warm(site: Site, count: int, rounds: int) -> Sample:
 def client_once(site: Site, count: int) -> Sample:
     """Submit and follow to the end from this process."""
     with Clock(site.pids) as clock:
-        watch(site, ["echo", "hi"], count)
+        watch(site, [HELLO], count)
     return {Metric.INSIDE: clock.wall, Metric.CPU: clock.cpu, Metric.DAEMON_RSS: peak_mb(site.pids[0])}
 
 
 def client_warm(site: Site, count: int, rounds: int) -> Sample:
     """Submit and follow several times from this process; each run is one time."""
     seconds = []
-    watch(site, ["echo", "hi"], count)  # opens the connections
+    watch(site, [HELLO], count)  # opens the connections
     with Clock(site.pids) as clock:
         for _ in range(rounds):
             began = time.perf_counter()
-            watch(site, ["echo", "hi"], count)
+            watch(site, [HELLO], count)
             seconds.append(time.perf_counter() - began)
     return {**latencies(seconds), Metric.CPU: clock.cpu / rounds, Metric.DAEMON_RSS: peak_mb(site.pids[0])}
 

@@ -124,10 +124,22 @@ class Testbed:
         return path
 
 
-class Site:
-    """A site directory on the testbed's nodes, with a daemon or without."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sites:
+    """The sites of a bench."""
 
-    def __init__(self, bed: Testbed, name: str) -> None:
+    live: "Site"  #: gets a daemon
+    lone: "Site"  #: never has one
+    memory: "Site"  #: gets a daemon; the nodes' spools are in memory
+
+
+class Site:
+    """A site directory on the testbed's nodes, with a daemon or without.
+
+    All nodes keep their spools in one folder, for they are one machine: they share its disk and the spool's lock.
+    """
+
+    def __init__(self, bed: Testbed, name: str, *, spool: Path | None = None) -> None:
         self.directory = bed.directory / name
         self.directory.mkdir(mode=0o700)
         self.socket = self.directory / ".anyjob" / "anyjob.sock"
@@ -135,7 +147,7 @@ class Site:
         nodes = bed.nodes
         (self.directory / "anyjob.yaml").write_text(
             f"ssh:\n  known_hosts: ['{nodes.known_hosts}']\n  max_connections: 1000\n"
-            f"remote:\n  spool: '{self.directory / 'spool'}'\n"
+            f"remote:\n  spool: '{spool or self.directory / 'spool'}'\n"
         )
         lines = [f"  n{number:03d}: {{host: {host}}}\n" for number, host in enumerate(nodes.addresses, 1)]
         defaults = f"defaults: {{port: {nodes.port}, user: {nodes.user}, identity: '{nodes.identity}'}}\n"
