@@ -66,8 +66,10 @@ class Entry:
             fd = self.open(name)
         except FileNotFoundError:
             return None
-        with open(fd, "rb") as file:
-            return file.read(limit)
+        try:
+            return os.read(fd, min(os.fstat(fd).st_size, limit))
+        finally:
+            os.close(fd)
 
     def document(self, name: str) -> "Optional[Dict[str, Any]]":
         """Return the JSON object in a file, or None if there is no such file or it holds none."""

@@ -137,9 +137,6 @@ class Spool:
         held = entry.lock()
         if held is None:
             raise OSError(errno.EBUSY, "a new lock is held")
-        result = entry.create("result", bytes(SLOT))
-        os.fsync(result)
-        os.close(result)
         os.close(entry.create("spec", spec))
         os.close(entry.create("boot", boot_id().encode()))
         os.close(entry.create("idle", b" " * 128))
@@ -149,6 +146,9 @@ class Spool:
             os.mkfifo(name, 0o600, dir_fd=entry.fd)
         for name in inputs:
             self._hand_over(entry, name)
+        result = entry.create("result", bytes(SLOT))
+        os.fsync(result)  # after all else was made: a journal commits it together, and the next two find nothing to do
+        os.close(result)
         os.fsync(entry.fd)
         os.fsync(self._entries)
         return held
