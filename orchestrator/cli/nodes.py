@@ -85,10 +85,11 @@ def check(invocation: Invocation, /, target: str | None, become: Sequence[str], 
     checked: list[Node] = []
     with invocation.daemon() as client:
         for frame in client.stream("check", **asked):
-            node = json.loads(frame.payload)
+            found = json.loads(frame.payload)
+            node = {"node": found["name"], **found}
             checked.append(node)
             if invocation.output is Format.NDJSON:
-                click.echo(json.dumps({"node": node["name"], **node}))
+                click.echo(json.dumps(node))
     checked.sort(key=lambda node: (node["order"], node["name"]))
     if invocation.output is not Format.NDJSON:
         invocation.emit({"nodes": checked}, "nodes", lambda terminal: _checked(checked, become, terminal))
