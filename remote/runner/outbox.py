@@ -7,7 +7,7 @@ from .frames import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, Dict
+    from typing import Any, Deque, Dict, Optional
 
 LIMIT = 1 << 20  # bytes: above it no more output is read from the spool, so that a slow channel stops at the file
 _VECTOR = 64  # buffers of one write
@@ -28,6 +28,10 @@ class Outbox:
         data = encode(header, payload)
         self._waiting.append(memoryview(data))
         self._size += len(data)
+
+    def fault(self, message: str, token: "Optional[str]" = None) -> None:
+        """Append the frame that tells what no other frame does."""
+        self.put({"t": "fault", "message": message[:4000], "token": token})
 
     @property
     def is_room(self) -> bool:

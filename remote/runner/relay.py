@@ -4,7 +4,6 @@ It keeps nothing that matters: at the end of its standard input it exits, and th
 """
 
 import collections
-import itertools
 import os
 import select
 import signal
@@ -13,6 +12,7 @@ import time
 from . import outcome, supervisor
 from .entry import Entry
 from .facts import facts
+from .following import Following
 from .frames import Decoder, FrameError
 from .identity import can_become
 from .outbox import Outbox
@@ -22,7 +22,7 @@ from .tail import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Deque, Dict, OrderedDict
+    from typing import Deque, Dict
 
     from .frames import Frame
     from .spool import Spool
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 READ = 256 << 10  # bytes of one read from the channel
 BACKLOG = 4 << 20  # bytes of commands: above it the channel is not read
 TURN_S = 0.02  # seconds of commands before output and pings have their turn
-LOOK_S = 0.5  # between two looks for what no bell has told
-LOOK_AT = 128  # tokens of one look: with thousands a look would hold everything up
 
 
 class Relay:
@@ -47,13 +45,10 @@ class Relay:
         self._decoder = Decoder(max_header=0xFFFF)  # a command and its environment may be long
         self._commands: "Deque[Frame]" = collections.deque()
         self._backlog = 0
-        self._tails: "OrderedDict[str, Tail]" = collections.OrderedDict()
-        self._bells: "Dict[int, Tail]" = {}
-        self._ready: "OrderedDict[str, Tail]" = collections.OrderedDict()
         self._spoilt: "Dict[str, Refusal]" = {}  # what went wrong with an input: the answer to its start
-        self._next_look = 0.0
         self._is_open = True
         self._poll = select.poll()
+        self._following = Following(spool, outbox, self._poll)
         self._handlers = {
             "hello": self._hello,
             "input": self._input,
@@ -85,20 +80,15 @@ class Relay:
         for fd, _ in events:
             if fd == self._channel:
                 self._read()
-            elif fd in self._bells:
-                self._bells[fd].hear()
-                self._mark(self._bells[fd])
+            else:
+                self._following.hear(fd)
         self._obey()
-        self._look()
-        self._advance()
+        self._following.look()
+        self._following.advance()
         self._outbox.flush()
 
     def _patience(self) -> int:
-        if self._commands or (self._ready and self._outbox.is_room):
-            return 0
-        if not self._tails:
-            return -1
-        return max(0, int((self._next_look - time.monotonic()) * 1000) + 1)
+        return 0 if self._commands else self._following.patience()
 
     def _read(self) -> None:
         try:
@@ -111,7 +101,7 @@ class Relay:
         try:
             frames = self._decoder.feed(data)
         except FrameError as error:
-            self._fault("the controller's bytes are no frames: %s" % error)
+            self._outbox.fault("the controller's bytes are no frames: %s" % error)
             self._is_open = False
             return
         for frame in frames:
@@ -130,26 +120,23 @@ class Relay:
 
     def _handle(self, frame: "Frame") -> None:
         header = frame.header
-        token = header.get("token")
+        token = header.get("token") if is_token(header.get("token")) else None
         try:
             self._handlers[header["t"]](frame)
         except Refusal as refusal:
             self._outbox.put({"t": "refused", "token": token, "reason": refusal.reason, "message": str(refusal)})
         except (KeyError, TypeError, ValueError) as error:
-            self._fault("the frame %.40r is not understood: %.200r" % (header["t"], error), token)
+            self._outbox.fault("the frame %.40r is not understood: %.200r" % (header["t"], error), token)
         except OSError as error:
-            self._fault("%.40s failed in the spool: %s" % (header["t"], error), token)
-
-    def _fault(self, message: str, token: "Any" = None) -> None:
-        self._outbox.put({"t": "fault", "message": message, "token": token if is_token(token) else None})
+            self._outbox.fault("%.40s failed in the spool: %s" % (header["t"], error), token)
 
     def _hello(self, frame: "Frame") -> None:
         if frame.header["cluster"] != self._cluster:
-            self._fault("this connection is of cluster %s" % self._cluster)
+            self._outbox.fault("this connection is of cluster %s" % self._cluster)
             self._is_open = False
 
     def _input(self, frame: "Frame") -> None:
-        token, name, offset = _token(frame), frame.header["name"], frame.header["offset"]
+        token, name, offset = _token(frame), frame.header["name"], _offset(frame, "offset")
         if name not in ("stdin", "script"):
             raise ValueError("name")
         if token in self._spoilt:
@@ -171,7 +158,7 @@ class Relay:
             return self._report(token, text)
         try:
             self._outbox.put({"t": "claimed", "token": token})
-            self._follow(Tail(entry, 0, 0))
+            self._following.add(Tail(entry, 0, 0))
             supervisor.start(entry, self._spool.path(token), spec, lock)
         except BlockingIOError as error:  # fork: no more processes
             message = "the node cannot make a process: %s" % error.strerror
@@ -188,10 +175,10 @@ class Relay:
             entry.close()
             raise Refusal("token_conflict", "%s is claimed with another spec" % token)
         self._outbox.put({"t": "claimed", "token": token})
-        if token in self._tails:
+        if self._following.has(token):
             entry.close()
         else:
-            self._follow(Tail(entry, 0, 0))
+            self._following.add(Tail(entry, 0, 0))
 
     def _claimed(self, token: str) -> Entry:
         entry = self._spool.entry(token)
@@ -200,7 +187,8 @@ class Relay:
         return entry
 
     def _tail(self, frame: "Frame") -> None:
-        token, out, err = _token(frame), frame.header["out"], frame.header["err"]
+        token, out, err = _token(frame), _offset(frame, "out"), _offset(frame, "err")
+        os.close(self._spool.lock())  # what another connection claims in this moment is whole after this
         entry = self._spool.entry(token)
         if entry is None:
             self._outbox.put({"t": "absent", "token": token})
@@ -208,48 +196,8 @@ class Relay:
         if out > entry.size("out") or err > entry.size("err"):
             entry.close()
             raise ValueError("there are fewer bytes in the spool than were asked for")
-        self._leave(token)
-        self._follow(Tail(entry, out, err))
-
-    def _follow(self, tail: Tail) -> None:
-        token = tail.entry.token
-        self._tails[token] = self._bells[tail.bell] = tail
-        self._poll.register(tail.bell, select.POLLIN)
-        self._mark(tail)
-
-    def _leave(self, token: str) -> None:
-        tail = self._tails.pop(token, None)
-        if tail is not None:
-            self._ready.pop(token, None)
-            self._poll.unregister(tail.bell)
-            del self._bells[tail.bell]
-            tail.close()
-
-    def _mark(self, tail: Tail) -> None:
-        self._ready[tail.entry.token] = tail
-
-    def _advance(self) -> None:
-        """Let every token that has something to say send one chunk after the other, in turn."""
-        while self._ready and self._outbox.is_room:
-            token, tail = self._ready.popitem(last=False)
-            if tail.advance(self._outbox):
-                self._mark(tail)
-            elif tail.is_done:
-                self._leave(token)
-
-    def _look(self) -> None:
-        """Look at some tokens without a bell: one may have been lost, and a killed supervisor rings none."""
-        if not self._tails or time.monotonic() < self._next_look:
-            return
-        self._next_look = time.monotonic() + LOOK_S
-        lock = self._spool.lock()
-        try:
-            for tail in list(itertools.islice(self._tails.values(), LOOK_AT)):
-                self._tails.move_to_end(tail.entry.token)
-                tail.judge()
-                self._mark(tail)
-        finally:
-            os.close(lock)
+        self._following.leave(token)
+        self._following.add(Tail(entry, out, err))
 
     def _ack(self, frame: "Frame") -> None:
         """Take note that the controller has bytes: the spool keeps them until `forget`."""
@@ -277,7 +225,7 @@ class Relay:
         entry.close()
         if not has_ended:
             raise ValueError("a job that has not ended cannot be forgotten")
-        self._leave(token)
+        self._following.leave(token)
         self._spool.remove(token)
 
     def _probe(self, frame: "Frame") -> None:
@@ -290,3 +238,10 @@ def _token(frame: "Frame") -> str:
     if not is_token(token):
         raise ValueError("token")
     return str(token)
+
+
+def _offset(frame: "Frame", name: str) -> int:
+    offset = frame.header[name]
+    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+        raise ValueError(name)
+    return int(offset)
