@@ -1,6 +1,7 @@
 """The command line. A command's module is imported when the command is used, and nothing heavy before it is needed."""
 
 import importlib
+import io
 import sys
 from typing import Any, Final
 
@@ -128,6 +129,9 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal's encoding lacks is written out, not a crash
     cli(prog_name="anyjob")
 
 

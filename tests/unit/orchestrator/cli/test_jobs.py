@@ -181,3 +181,10 @@ def test_an_unknown_run_is_told(anyjob: CommandLine, peer: ScriptedPeer, words: 
         peer.on(op, error("not_found", "there is no run 'zzzz'"))
     result = anyjob(*words)
     assert (result.returncode, result.stderr) == (1, b"error: there is no run 'zzzz'\n")
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_crash(anyjob: CommandLine, peer: ScriptedPeer) -> None:
+    peer.on("run", ok({**DONE, "title": "echo grün"}))
+    result = anyjob("show", RUN, PYTHONIOENCODING="ascii:strict")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"echo gr\\xfcn\n" in result.stdout
