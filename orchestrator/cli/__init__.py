@@ -131,7 +131,7 @@ def main() -> None:
     """Run the command line of this process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what a terminal's encoding lacks is written out, not a crash
+            stream.reconfigure(errors="backslashreplace")  # what an encoding lacks is written out, not a crash
     cli(prog_name="anyjob")
 
 
