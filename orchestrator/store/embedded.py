@@ -210,11 +210,13 @@ class EmbeddedRedis:
             assert self._process is not None  # noqa: S101  start() has launched it
             began = time.monotonic()
             code = await self._process.wait()
-            tries = tries + 1 if time.monotonic() - began < _START_S else 0
+            if time.monotonic() - began > _START_S:
+                tries = 0
             log.error(
                 "embedded redis ended, starting it again", extra={"code": code, "log": f"{self._folder}/redis.log"}
             )
             await asyncio.sleep(_RESTART_S[min(tries, len(_RESTART_S) - 1)])
+            tries += 1
             with contextlib.suppress(StoreUnavailableError):
                 await self._launch(server)
 

@@ -70,7 +70,12 @@ class Output(NamedTuple):
 
 
 class Store(Protocol):
-    """All that is kept. Times are Unix seconds; offsets and sizes are bytes."""
+    """All that is kept. Times are Unix seconds; offsets and sizes are bytes.
+
+    While the engine is away, `assign`, `apply`, `set_link`, `append_output` and reads that block wait for it: what
+    runs on the nodes must not be forgotten. Everything else raises StoreUnavailableError after some seconds. Ids are
+    ULIDs in capitals, with `-N` behind them for the members of a jobset; another one raises ValueError.
+    """
 
     async def open(self) -> None:
         """Connect, load the scripts, make or read the cluster id. Raises StoreUnavailableError."""
@@ -152,7 +157,7 @@ class Store(Protocol):
         """Add output and ring the run's bell; return the size now held.
 
         Exactly once: an overlap is trimmed, a repetition ignored. A gap changes nothing, so the returned size
-        tells from where to send again.
+        tells from where to send again. Waits while too much of this output has not been archived yet.
         """
 
     async def request_cancel(
@@ -178,7 +183,10 @@ class Store(Protocol):
     # --- upkeep
 
     async def archive(self, *, now: float) -> None:
-        """Move output to compressed files: of jobs that ended a while ago, and the old part of long outputs."""
+        """Move output to compressed files: of jobs that ended a while ago, and the old part of long outputs.
+
+        What hinders it (a full disk, Redis away) is logged; the next call goes on from there. So it is with `prune`.
+        """
 
     async def prune(self, *, now: float) -> int:
         """Remove runs and output that are older than the retention settings; return how many runs went."""

@@ -164,8 +164,7 @@ class Pipeline:
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands and read their replies; a script that the server has forgotten is loaded and sent again."""
         replies = await self._round_trip(commands)
-        forgotten = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if forgotten:
+        while forgotten := [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]:
             await self._load()
             again = await self._round_trip([commands[index] for index in forgotten])
             for index, reply in zip(forgotten, again, strict=True):

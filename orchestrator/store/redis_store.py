@@ -53,9 +53,13 @@ class RedisStore(Store):
 
     async def open(self) -> None:
         """See `Store.open`."""
-        await self._wire.open()
-        await self.cluster()
-        await inspect_server(self._wire)
+        try:
+            await self._wire.open()
+            await self.cluster()
+            await inspect_server(self._wire)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """See `Store.close`."""
