@@ -8,7 +8,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, OrderedDict
+    from typing import Dict
 
     from .outbox import Outbox
     from .spool import Spool
@@ -26,9 +26,9 @@ class Following:
         self._spool = spool
         self._outbox = outbox
         self._poll = poll
-        self._tails: "OrderedDict[str, Tail]" = collections.OrderedDict()
+        self._tails: "collections.OrderedDict[str, Tail]" = collections.OrderedDict()
         self._bells: "Dict[int, Tail]" = {}
-        self._ready: "OrderedDict[str, Tail]" = collections.OrderedDict()
+        self._ready: "collections.OrderedDict[str, Tail]" = collections.OrderedDict()
         self._next_look = 0.0
 
     def has(self, token: str) -> bool:
