@@ -83,11 +83,9 @@ class _Client(asyncssh.SSHClient):
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
-        self._connection: asyncssh.SSHClientConnection | None = None
         self._banner = 0
 
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self._connection = conn
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:  # noqa: ARG002
         self._witness.connected = True
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
@@ -103,8 +101,8 @@ class _Client(asyncssh.SSHClient):
 
     def auth_banner_received(self, msg: str, lang: str) -> None:  # noqa: ARG002
         self._banner += len(msg)
-        if self._banner > MAX_BANNER and self._connection is not None:
-            self._connection.abort()
+        if self._banner > MAX_BANNER:
+            raise asyncssh.ProtocolError("more than 64 KiB of banners before the login")
 
 
 class _SignAtOnce(_ClientPublicKeyAuth):
@@ -164,6 +162,11 @@ class Connection(asyncssh.SSHClientConnection):
                 self._quick.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             except (OSError, AttributeError):  # closed meanwhile; or not Linux
                 self._quick = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport is None
 
     def channel_is_open(self) -> None:
         """Tell that the first channel is open: from here on delayed acknowledgements save packets."""

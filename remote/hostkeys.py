@@ -76,14 +76,15 @@ def _scan_kind(host: str, port: int, kind: tuple[str, ...], timeout_s: float) ->
     import paramiko  # noqa: PLC0415  0.1 s, only for a scan
 
     with socket.create_connection((host, port), timeout=timeout_s) as sock, _transport(sock) as transport:
+        transport.banner_timeout = transport.handshake_timeout = timeout_s
         transport.get_security_options().key_types = kind
         try:
             transport.start_client(timeout=timeout_s)
+            key = transport.get_remote_server_key()
         except paramiko.ssh_exception.IncompatiblePeer:
             return None
         except paramiko.SSHException as error:
-            raise OSError(str(error)) from error
-        key = transport.get_remote_server_key()
+            raise OSError(f"it did not shake hands within {timeout_s:g} s ({error})") from error
         return HostKey(algorithm=key.get_name(), blob=key.asbytes())
 
 

@@ -1,5 +1,6 @@
 """Getting the runner onto a node over an open channel: `remote/bootstrap.py` decides, this reads and writes."""
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Push:
             ChannelClosedError: when the connection was lost.
             ProtocolError: when what answers is not the runner.
         """
-        self._channel.write(self._first_stage)
+        self._write(self._first_stage)
         while not self._said:
             verdict = self._take(await self._read())
             if verdict is not None:
@@ -78,12 +79,17 @@ class Push:
         for answer in answers:
             match answer:
                 case Need():
-                    self._channel.write(bundle().data + self._hello)
+                    self._write(bundle().data + self._hello)
                 case Have():
-                    self._channel.write(self._hello)
+                    self._write(self._hello)
                 case Ready(data):
                     self._talks = True
                     self._said += self._session.feed(data)
                 case Impossible():
                     return answer
         return None
+
+    def _write(self, data: bytes) -> None:
+        """Send; when the command has ended already, what it said before is still to be read, and tells more."""
+        with contextlib.suppress(ChannelClosedError):
+            self._channel.write(data)

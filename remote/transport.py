@@ -109,11 +109,11 @@ class Transport:
                 "The machine may be overloaded, or its login shell waits for something"
             )
             raise UnreachableError(node, Unreachable.TIMEOUT, text) from None
-        except asyncssh.ChannelOpenError as error:
-            said = printed(error.reason.encode())
-            text = f"sshd at {where} runs no command: {said}. Look into its ForceCommand, MaxSessions and Match blocks"
-            raise UnfitError(node, Unfit.NO_SHELL, text) from None
         except (ChannelClosedError, asyncssh.Error, OSError) as error:
+            if isinstance(error, asyncssh.ChannelOpenError) and not login.connection.is_gone:
+                said = printed(error.reason.encode())
+                text = f"sshd at {where} runs no command: {said}. Look into its ForceCommand, MaxSessions, Match blocks"
+                raise UnfitError(node, Unfit.NO_SHELL, text) from None
             text = f"the connection to {where} was lost while the runner was started: {printed(str(error).encode())}"
             raise UnreachableError(node, Unreachable.LOST, text) from None
         except ProtocolError as error:
