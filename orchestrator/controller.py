@@ -11,6 +11,7 @@ from orchestrator.store.interface import Control, Store
 
 log = logging.getLogger(__name__)
 _BLOCK_S = 5.0
+_TRIM_AT = 256  #: entries: forgetting each at once would cost a write to the disk per job
 _SWEEP_S = 5.0  #: how often waiting jobs are held against their start limit
 
 
@@ -44,13 +45,16 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._expire())
             await self._admit()
+            unneeded = 0  # entries that could be forgotten
             while True:
                 entries = await self._store.control(position, block_s=_BLOCK_S)
                 await self._learn(entries)
-                await self._admit()  # before the upkeep: somebody waits for it
-                if entries:
-                    position = entries[-1].id
+                await self._admit()
+                position = entries[-1].id if entries else position
+                unneeded += len(entries)
+                if unneeded and (not entries or unneeded >= _TRIM_AT):
                     await self._store.trim_control(position)
+                    unneeded = 0
 
     async def _take_over(self) -> None:
         for live in await self._store.live_jobs():

@@ -14,6 +14,7 @@ from orchestrator.store.interface import LiveJob, Store, Work
 from remote.transport import Transport
 
 _BLOCK_S = 5.0
+_TRIM_AT = 256  #: entries: forgetting each at once would cost a write to the disk per job
 _NOW_S = 0.001  #: "do not wait": Redis takes 0 for "for ever"
 
 
@@ -60,13 +61,16 @@ class Dispatcher:
             for live in await self.store.live_jobs():
                 if live.state is not State.QUEUED:
                     await self._resume(live)
+            unneeded = 0  # entries that could be forgotten
             while True:
                 entries = await self.store.work(self.options.name, position, block_s=_BLOCK_S)
                 for entry in entries:
                     await self._do(entry)
-                if entries:
-                    position = entries[-1].id
+                position = entries[-1].id if entries else position
+                unneeded += len(entries)
+                if unneeded and (not entries or unneeded >= _TRIM_AT):
                     await self.store.trim_work(self.options.name, position)
+                    unneeded = 0
 
     async def _skip_old_work(self) -> str:
         """Forget entries from before: `live_jobs` tells what they asked for, and doing them could start a job twice."""

@@ -64,11 +64,16 @@ async def follow(store: Store, run: RunRecord, position: Position, *, output: bo
         _add(waiting, jobs if output else ())
         try:
             while True:
-                # Events are read before the output that they conclude, and told after it.
-                events = await store.events(run.id, position.event)
+                events, chunks = await asyncio.gather(
+                    store.events(run.id, position.event), _turn(store, jobs, position, waiting)
+                )
+                # What a job printed is read to its end after the event that ends it, and told before.
                 ended = [str(event.fields["job"]) for event in events if event.fields.get("state") in _ENDED]
-                async for chunk in _output(store, jobs, position, waiting, ended if output else ()):
-                    yield chunk
+                rest = deque((job, stream) for job in ended if output and job in jobs for stream in STREAMS)
+                while chunks or rest:
+                    for chunk in chunks:
+                        yield chunk
+                    chunks = await _turn(store, jobs, position, rest)
                 for event in events:
                     position.event = event.id
                     if event.fields["job"] in jobs:
@@ -93,32 +98,18 @@ def _add(waiting: deque[tuple[str, StreamName]], jobs: Iterable[str]) -> None:
 
 async def _turn(
     store: Store, jobs: Mapping[str, JobRecord], position: Position, waiting: deque[tuple[str, StreamName]]
-) -> AsyncIterator[Chunk]:
+) -> list[Chunk]:
     """Read one piece of each of the next streams; those that may have more go to the end of the queue."""
     turn = [waiting.popleft() for _ in range(min(TURN, len(waiting)))]
     offsets = [position.offsets.get(stream, 0) for stream in turn]
     pieces = await asyncio.gather(
         *(store.output(job, name, offset, limit=PIECE) for (job, name), offset in zip(turn, offsets, strict=True))
     )
+    chunks = []
     for stream, piece in zip(turn, pieces, strict=True):
         if piece.data:
             position.offsets[stream] = piece.offset + len(piece.data)
-            yield Chunk(stream[0], jobs[stream[0]].node, stream[1], piece.offset, piece.data)
+            chunks.append(Chunk(stream[0], jobs[stream[0]].node, stream[1], piece.offset, piece.data))
         if position.offsets.get(stream, 0) < piece.size:
             waiting.append(stream)
-
-
-async def _output(
-    store: Store,
-    jobs: Mapping[str, JobRecord],
-    position: Position,
-    waiting: deque[tuple[str, StreamName]],
-    ended: Iterable[str],
-) -> AsyncIterator[Chunk]:
-    """Read one turn of what waits, then all that is left of the jobs that have ended."""
-    async for chunk in _turn(store, jobs, position, waiting):
-        yield chunk
-    rest = deque((job, stream) for job in ended if job in jobs for stream in STREAMS)
-    while rest:
-        async for chunk in _turn(store, jobs, position, rest):
-            yield chunk
+    return chunks
