@@ -48,7 +48,9 @@ __all__ = [
     "Terminal",
 ]
 
-MAX_INPUT: Final = 16 << 20  #: bytes per token; the node keeps them on its disk until the job has ended
+MAX_INPUT: Final = (
+    16 << 20
+)  #: bytes of a script, and of an input; the node keeps them on its disk until the job has ended
 MAX_COMMAND: Final = 0xFFFF  #: bytes of a header that we send: what the frame's field H can say
 _PIECE: Final = 128 << 10  #: bytes of input per frame, well below the frame limit
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -67,7 +69,7 @@ class Terminal:
 class StartSpec:
     """What a node must know to start a job. Whether there are a script and an input is told by what is handed over."""
 
-    argv: Sequence[str] | None  #: program and arguments, without a shell; None = the script alone
+    argv: Sequence[str] | None  #: program and arguments, without a shell; with a script its arguments, or None
     interpreter: Sequence[str] | None = None  #: runs the script; None = the script's own first line
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None  #: None = the user's home directory
@@ -124,9 +126,9 @@ class NodeSession:
             ValueError: when this conversation already knows the token.
         """
         inputs = {"script": script, "stdin": stdin}
-        size = sum(len(data) for data in inputs.values() if data is not None)
-        if size > MAX_INPUT:
-            raise UnsendableError(f"script and input have {size:,} bytes; a node takes {MAX_INPUT:,} per job")
+        for name, data in inputs.items():
+            if data is not None and len(data) > MAX_INPUT:
+                raise UnsendableError(f"{name} has {len(data):,} bytes; a node takes {MAX_INPUT:,}")
         wire = {**asdict(spec), **{name: data is not None for name, data in inputs.items()}}
         start = _encode({"t": "start", "token": token, "spec": wire}, "the command with its environment")
         self._open(token, _Conversation("start"))
