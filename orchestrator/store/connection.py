@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from redis.asyncio.client import Redis
@@ -43,13 +43,9 @@ class RefusedForNowError(StoreUnavailableError):
 class StoreSettings:
     """Where Redis is and how much is kept. Sizes are bytes, times seconds."""
 
-    url: str  #: redis://, rediss:// or unix://; may carry user, password and database
+    url: str  #: redis://, rediss:// or unix://, with user, password, database, and `?ssl_ca_certs=FILE` where needed
     archive_dir: Path
     prefix: str = "anyjob"  #: begins every key, so that several installations can share a Redis
-    password: str | None = None  #: instead of one in the URL
-    tls_ca: Path | None = None  #: certificates that may sign the server's; none = those of the system
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
     live_tail: int = 16 << 20  #: of each output stream, kept in Redis while a job runs
     archive_after_s: float = 600.0  #: between a job's end and the move of its output to the archive
     keep_records_s: float = 90 * DAY
@@ -75,10 +71,6 @@ def client(settings: StoreSettings) -> Redis:
     Raises:
         StoreUnavailableError: when the URL is none.
     """
-    options: dict[str, Any] = {"password": settings.password} if settings.password else {}
-    if settings.url.startswith("rediss:"):
-        files = {"ssl_ca_certs": settings.tls_ca, "ssl_certfile": settings.tls_cert, "ssl_keyfile": settings.tls_key}
-        options |= {name: str(path) for name, path in files.items() if path}
     try:
         return Redis.from_url(
             settings.url,
@@ -87,7 +79,6 @@ def client(settings: StoreSettings) -> Redis:
             socket_timeout=None,
             socket_connect_timeout=CONNECT_S,
             health_check_interval=0,
-            **options,
         )
     except ValueError as error:
         raise StoreUnavailableError(
@@ -118,7 +109,7 @@ def explain(error: Exception, url: str) -> Exception:
     if text.startswith("STALE"):
         return StaleEpochError(f"a newer controller has taken over ({text.removeprefix('STALE ')})")
     if isinstance(error, _DENIED) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
-        way = f"{where} refuses us: {text}. Check user and password (redis.url, redis.password) and the user's ACL"
+        way = f"{where} refuses us: {text}. Check user and password in redis.url, and the user's ACL"
     elif text.startswith("WRONGTYPE"):
         way = f"{where}: {text}. Another program uses our prefix: set redis.prefix, or remove the foreign key"
     elif isinstance(error, _FOR_NOW) or text.startswith(_PASSING):

@@ -28,7 +28,7 @@ def test_an_address_in_a_message_has_no_password(url: str, shown: str) -> None:
     [
         (LostError("refused"), StoreUnavailableError, "cannot be reached"),
         (OSError(111, "refused"), StoreUnavailableError, "cannot be reached"),
-        (AuthenticationError("invalid username-password pair"), StoreUnavailableError, "redis.password"),
+        (AuthenticationError("invalid username-password pair"), StoreUnavailableError, "password in redis.url"),
         (ResponseError("NOPERM no permissions to run EVALSHA"), StoreUnavailableError, "ACL"),
         (ResponseError("WRONGTYPE k holds a list that is not ours"), StoreUnavailableError, "redis.prefix"),
         (OutOfMemoryError("command not allowed"), RefusedForNowError, "maxmemory"),
