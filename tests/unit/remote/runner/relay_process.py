@@ -56,8 +56,9 @@ class RelayProcess:
         )
         self._decoder = Decoder()
         self._frames = []
-        self.hello = self.receive().header
-        self.send({"t": "hello", "cluster": "test", "epoch": 1})
+        self.hello = self.receive().header  # or the fault that is said in its place
+        if self.hello["t"] == "hello":
+            self.send({"t": "hello", "cluster": "test", "epoch": 1})
 
     def __enter__(self):
         return self

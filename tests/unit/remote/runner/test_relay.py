@@ -329,10 +329,7 @@ class RelayTest(unittest.TestCase):
     def test_an_unsafe_spool_is_told_and_nothing_is_done(self):
         os.chmod(self.directory, 0o777)
         self.addCleanup(os.chmod, self.directory, 0o755)
-        relay = RelayProcess.__new__(RelayProcess)
-        with self.assertRaises(KeyError):
-            relay.__init__(self.directory)
-            relay.hello["protocol"]
-        self.addCleanup(relay.close)
-        self.assertIn("can be written by other users", relay.hello["message"])
+        said = self.relay().hello
+        self.assertEqual(said["t"], "fault")
+        self.assertIn("can be written by other users", said["message"])
         self.assertFalse(os.path.exists(self.directory + "/test"))
