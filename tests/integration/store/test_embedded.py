@@ -106,7 +106,10 @@ asyncio.run(main())
 """
 
 
-async def test_it_ends_with_an_owner_that_is_killed_and_the_next_owner_has_its_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_it_ends_with_an_owner_that_is_killed_and_the_next_owner_has_its_data(
+    tmp_path: Path, at_once: bool
+) -> None:
     code = textwrap.dedent(OWNER).format(root=str(ROOT), folder=str(tmp_path / "r"))
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert owner.stdout is not None
@@ -115,6 +118,8 @@ async def test_it_ends_with_an_owner_that_is_killed_and_the_next_owner_has_its_d
     await ask(server, "SET", "a", "1")
     owner.kill()
     await owner.wait()
+    if not at_once:
+        await gone(pid)
     await server.start()
     assert not lives(pid)
     assert await ask(server, "GET", "a") == b"1"

@@ -52,6 +52,14 @@ async def test_appends_in_any_order_and_number_give_the_same_bytes(
     assert await read_all(store, job, limit=7) == data
 
 
+async def test_an_overlap_is_kept_once(store: RedisStore) -> None:
+    job = new_id()
+    await store.append_output(job, "stdout", 0, b"abcdef", epoch=1)
+    await store.append_output(job, "stdout", 2, b"cdefgh", epoch=1)
+    [entries] = await store._wire.ask(("XRANGE", store._keys.output(job, "out"), "-", "+"))
+    assert entries == [[b"6-0", [b"d", b"abcdef"]], [b"8-0", [b"d", b"gh"]]]
+
+
 async def test_the_two_streams_of_a_job_do_not_mix(store: RedisStore) -> None:
     job = new_id()
     await store.append_output(job, "stdout", 0, b"out", epoch=1)

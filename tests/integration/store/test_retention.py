@@ -8,7 +8,7 @@ import pytest
 from jobs.lifecycle import Event
 from orchestrator.store.connection import DAY, StoreSettings
 from orchestrator.store.redis_store import RedisStore
-from tests.fixtures.redis import new_run
+from tests.fixtures.redis import new_id, new_run
 
 START = 1_700_000_000.0
 
@@ -105,6 +105,14 @@ async def test_the_inputs_of_an_ended_run_move_to_the_archive(kept: RedisStore) 
     await kept.archive(now=START + DAY)
     assert kept._keys.inputs(run).encode() not in await keys_of(kept)
     assert await kept.inputs(run) == b"the script"
+
+
+async def test_files_of_runs_that_nobody_knows_any_more_go_too(kept: RedisStore, store_settings: StoreSettings) -> None:
+    kept._output._archive.write(new_id(START), "out", 0, b"left behind")
+    await kept.prune(now=START + 5 * DAY)
+    assert list(store_settings.archive_dir.iterdir()) != []
+    await kept.prune(now=START + 12 * DAY)
+    assert list(store_settings.archive_dir.iterdir()) == []
 
 
 async def test_more_runs_than_a_page_are_pruned_in_one_go(kept: RedisStore) -> None:
