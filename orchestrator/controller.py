@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jobs.admission import Admission, Waiting
 from jobs.lifecycle import Event, State
 from jobs.records import JobSpec, RunSpec
+from orchestrator.patience import insist
 from orchestrator.store.interface import Control, Store
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ class Controller:
         Raises:
             StaleEpochError: a newer controller has taken over.
         """
-        position = await self._store.control_position()
-        await self._take_over()
+        position = await insist(self._store.control_position)
+        await insist(self._take_over)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._expire())
             await self._admit()
@@ -53,7 +54,7 @@ class Controller:
                 position = entries[-1].id if entries else position
                 unneeded += len(entries)
                 if unneeded and (not entries or unneeded >= _TRIM_AT):
-                    await self._store.trim_control(position)
+                    await insist(lambda: self._store.trim_control(position))  # noqa: B023  awaited here
                     unneeded = 0
 
     async def _take_over(self) -> None:
@@ -67,10 +68,13 @@ class Controller:
     async def _learn(self, entries: Sequence[Control]) -> None:
         for entry in entries:
             if entry.kind == "submitted":
-                specs, run = await asyncio.gather(self._store.job_specs(entry.run), self._run_spec(entry.run))
-                self._admission.submitted([self._waiting(spec, run) for spec in specs])
+                self._admission.submitted(await insist(lambda: self._submitted(entry.run)))  # noqa: B023  awaited here
             elif entry.job is not None:
                 self._admission.ended(entry.job)
+
+    async def _submitted(self, run_id: str) -> list[Waiting]:
+        specs, run = await asyncio.gather(self._store.job_specs(run_id), self._run_spec(run_id))
+        return [self._waiting(spec, run) for spec in specs]
 
     def _waiting(self, spec: JobSpec, run: RunSpec | None) -> Waiting:
         fanout, created = (run.fanout, run.created) if run else (None, self._now())

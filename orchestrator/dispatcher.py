@@ -9,6 +9,7 @@ from jobs.lifecycle import State
 from jobs.records import JobSpec, RunSpec
 from orchestrator.assignment import Assignment
 from orchestrator.node_worker import NodeWorker
+from orchestrator.patience import insist
 from orchestrator.service import NodeCheck
 from orchestrator.store.interface import LiveJob, Store, Work
 from remote.transport import Transport
@@ -57,10 +58,7 @@ class Dispatcher:
         """
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            position = await self._skip_old_work()
-            for live in await self.store.live_jobs():
-                if live.state is not State.QUEUED:
-                    await self._resume(live)
+            position = await insist(self._take_over)
             unneeded = 0  # entries that could be forgotten
             while True:
                 entries = await self.store.work(self.options.name, position, block_s=_BLOCK_S)
@@ -69,8 +67,19 @@ class Dispatcher:
                 position = entries[-1].id if entries else position
                 unneeded += len(entries)
                 if unneeded and (not entries or unneeded >= _TRIM_AT):
-                    await self.store.trim_work(self.options.name, position)
+                    await insist(lambda: self.store.trim_work(self.options.name, position))  # noqa: B023  awaited here
                     unneeded = 0
+
+    async def _take_over(self) -> str:
+        """Go on with the jobs that an earlier dispatcher had; return where the work begins that is new to us."""
+        position = await self._skip_old_work()
+        jobs = await self.store.live_jobs()
+        # What was assigned meanwhile is live too, but it has never been sent anywhere.
+        new = {entry.job for entry in await self.store.work(self.options.name, position, block_s=_NOW_S)}
+        for live in jobs:
+            if live.state is not State.QUEUED and live.spec.id not in new:
+                await self._resume(live)
+        return position
 
     async def _skip_old_work(self) -> str:
         """Forget entries from before: `live_jobs` tells what they asked for, and doing them could start a job twice."""
@@ -108,7 +117,9 @@ class Dispatcher:
     async def _run(self, run_id: str) -> tuple[RunSpec, dict[str, JobSpec]]:
         """Read a run once for all its jobs; only the last few are kept."""
         if run_id not in self._runs:
-            run, specs = await asyncio.gather(self.store.run_spec(run_id), self.store.job_specs(run_id))
+            run, specs = await asyncio.gather(
+                insist(lambda: self.store.run_spec(run_id)), insist(lambda: self.store.job_specs(run_id))
+            )
             if run is None:
                 raise LookupError(f"run {run_id} has been assigned but is not in the store")
             jobs = {job.id: job for job in specs}
@@ -122,7 +133,7 @@ class Dispatcher:
         if not run.script_size and not run.stdin_size:
             return None, None
         if run.id not in self._inputs:
-            self._inputs = {run.id: await self.store.inputs(run.id)}
+            self._inputs = {run.id: await insist(lambda: self.store.inputs(run.id))}
         data = self._inputs[run.id]
         return data[: run.script_size] if run.script_size else None, (
             data[run.script_size :] if run.stdin_size else None

@@ -6,13 +6,13 @@ offsets. So a follower that is slow, or that comes back later, misses nothing an
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jobs.lifecycle import TERMINAL
-from jobs.records import JobRecord, RunRecord
-from orchestrator.store.interface import Output, RunEvent, Store, StreamName
+from jobs.records import RunRecord
+from orchestrator.store.interface import RunEvent, Store, StreamName
 
 PIECE = 256 << 10  #: bytes read of one stream in one turn: a flood must not hold up a quiet job
 TURN = 16  #: streams read at once; with PIECE the bound on a follower's memory
@@ -56,70 +56,76 @@ class Position:
 
 async def follow(store: Store, run: RunRecord, position: Position, *, output: bool = True) -> AsyncIterator[Item]:
     """Yield what happens to the jobs in `run` from `position` on, and `End` when all of them have ended."""
-    jobs = {job.id: job for job in run.jobs or ()}
-    live = {job.id for job in jobs.values() if job.state not in TERMINAL}
-    waiting: deque[_Key] = deque()
+    reader = _Reader(store, run, position, output=output)
+    live = {job.id for job in run.jobs or () if job.state not in TERMINAL}
     yield Snapshot(run)
     async with store.bell(run.id) as bell:
         await anext(bell)  # comes at once, and tells of every job: they are looked at anyway
         news = asyncio.ensure_future(anext(bell))
-        _add(waiting, jobs if output else ())
+        reader.add(reader.jobs)
         try:
             while True:
-                turn = _turn(waiting)
-                pieces, events = await asyncio.gather(
-                    asyncio.gather(*_reads(store, position, turn)), store.events(run.id, position.event)
-                )
-                chunks = _chunks(jobs, position, waiting, zip(turn, pieces, strict=True))
+                chunks, events = await asyncio.gather(reader.turn(), store.events(run.id, position.event))
+                for chunk in chunks:
+                    yield chunk
                 # What a job printed is read to its end after the event that ends it, and told before.
                 ended = [str(event.fields["job"]) for event in events if event.fields.get("state") in _ENDED]
-                rest = deque((job, stream) for job in ended if output and job in jobs for stream in STREAMS)
-                while chunks or rest:
-                    for chunk in chunks:
-                        yield chunk
-                    turn = _turn(rest)
-                    pieces = await asyncio.gather(*_reads(store, position, turn))
-                    chunks = _chunks(jobs, position, rest, zip(turn, pieces, strict=True))
+                async for chunk in reader.rest(ended):
+                    yield chunk
                 for event in events:
                     position.event = event.id
-                    if event.fields["job"] in jobs:
+                    if event.fields["job"] in reader.jobs:
                         yield event
                 live.difference_update(ended)
-                if not live and not waiting:
+                if not live and not reader.waiting:
                     break
-                if news.done() or not (waiting or events):
+                if news.done() or not (reader.waiting or events):
                     rung = await news
                     news = asyncio.ensure_future(anext(bell))
-                    _add(waiting, [job for job in rung if job in jobs and output])
+                    reader.add(rung)
         finally:
             news.cancel()
     final = await store.run(run.id, with_jobs=True)
     yield End(run if final is None else final)
 
 
-def _add(waiting: deque[_Key], jobs: Iterable[str]) -> None:
-    known = set(waiting)
-    waiting.extend(key for job in jobs for stream in STREAMS if (key := (job, stream)) not in known)
+class _Reader:
+    """Reads the output of a run's jobs, a piece of each stream in turn."""
 
+    def __init__(self, store: Store, run: RunRecord, position: Position, *, output: bool) -> None:
+        self.jobs = {job.id: job.node for job in run.jobs or ()}
+        self.waiting: deque[_Key] = deque()
+        self._store = store
+        self._offsets = position.offsets
+        self._output = output
 
-def _turn(waiting: deque[_Key]) -> list[_Key]:
-    """Take the streams that are read next, at once."""
-    return [waiting.popleft() for _ in range(min(TURN, len(waiting)))]
+    def add(self, jobs: Iterable[str]) -> None:
+        """Look at these jobs' streams."""
+        known = set(self.waiting)
+        wanted = [job for job in jobs if job in self.jobs and self._output]
+        self.waiting.extend(key for job in wanted for stream in STREAMS if (key := (job, stream)) not in known)
 
+    async def turn(self) -> list[Chunk]:
+        """Read one piece of each of the next streams; those that may have more go to the end of the queue."""
+        return await self._read(self.waiting)
 
-def _reads(store: Store, position: Position, turn: Iterable[_Key]) -> list[Coroutine[None, None, Output]]:
-    return [store.output(*stream, position.offsets.get(stream, 0), limit=PIECE) for stream in turn]
+    async def rest(self, jobs: Iterable[str]) -> AsyncIterator[Chunk]:
+        """Read all that is left of jobs that have ended."""
+        waiting = deque((job, stream) for job in jobs if job in self.jobs and self._output for stream in STREAMS)
+        while waiting:
+            for chunk in await self._read(waiting):
+                yield chunk
 
-
-def _chunks(
-    jobs: Mapping[str, JobRecord], position: Position, waiting: deque[_Key], read: Iterable[tuple[_Key, Output]]
-) -> list[Chunk]:
-    """Return what was read; streams that may have more go to the end of the queue."""
-    chunks = []
-    for stream, piece in read:
-        if piece.data:
-            position.offsets[stream] = piece.offset + len(piece.data)
-            chunks.append(Chunk(stream[0], jobs[stream[0]].node, stream[1], piece.offset, piece.data))
-        if position.offsets.get(stream, 0) < piece.size:
-            waiting.append(stream)
-    return chunks
+    async def _read(self, waiting: deque[_Key]) -> list[Chunk]:
+        streams = [waiting.popleft() for _ in range(min(TURN, len(waiting)))]
+        pieces = await asyncio.gather(
+            *(self._store.output(*stream, self._offsets.get(stream, 0), limit=PIECE) for stream in streams)
+        )
+        chunks = []
+        for (job, stream), piece in zip(streams, pieces, strict=True):
+            if piece.data:
+                self._offsets[job, stream] = piece.offset + len(piece.data)
+                chunks.append(Chunk(job, self.jobs[job], stream, piece.offset, piece.data))
+            if self._offsets.get((job, stream), 0) < piece.size:
+                waiting.append((job, stream))
+        return chunks
