@@ -82,6 +82,8 @@ async def running(load: Callable[[], Settings], *, embedded: bool) -> AsyncItera
             store, dispatcher=_DISPATCHER, epoch=epoch, start_timeout_s=settings.limits.start_timeout_s, now=time.time
         )
         catalogue = Catalogue(settings.inventory, cache_dir=settings.data_dir / "cache")
+        if not embedded:
+            await catalogue.reload()  # a daemon with a broken inventory does not start
         service = Service(store, catalogue, dispatcher, defaults=_defaults(settings), now=time.time)
         operations = Operations(service, _info(settings, embedded=embedded))
         server = LocalServer(operations, settings.socket_path)

@@ -31,7 +31,6 @@ async def serve(load: Callable[[], Settings], *, beside: Beside | None = None) -
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     async with assembly.running(load, embedded=False) as stack:
-        await stack.catalogue.reload()
         side = asyncio.ensure_future(_together(beside, stack, reload))
         log.info("daemon started", extra={"pid": os.getpid()})
         tell_systemd("READY=1\nSTATUS=serving")

@@ -25,6 +25,7 @@ def server_figures(info: bytes) -> dict[str, object]:
     return {
         "redis_kind": kind,
         "redis_version": facts[f"{kind}_version"],
+        "redis_pid": int(facts["process_id"]),
         "redis_used_memory": int(facts["used_memory"]),
         "redis_max_memory": int(facts["maxmemory"]),
     }
