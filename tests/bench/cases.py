@@ -11,7 +11,7 @@ from tests.bench.subjects import Subject
 from tests.bench.testbed import Site, Sites, Testbed
 
 NAMES: Final = ("cold", "warm", "flood", "growth")
-BARE, CLUSH, SSH = "bare asyncssh", "clush", "ssh | reader"
+BARE, CLUSH, SSH = "bare asyncssh", "clush", "ssh into a pipe"
 DAEMON, CLIENT, EMBEDDED = "anyjob exec", "AnyJob, in-process client", "anyjob exec, no daemon"
 MEMORY = "the same, spool in memory"
 
@@ -132,7 +132,7 @@ def _warm(bed: Testbed, sites: Sites, count: int, rounds: int, commands: int) ->
 
 
 def _flood(bed: Testbed, site: Site, extent: Extent) -> Case:
-    connect = partial(_connect, site, 1)
+    connect = partial(_renew, site, 1)
     return Case(
         name="flood",
         title=f"{extent.flood_bytes / 1e6:g} MB in lines of 100 bytes from one node to one follower"
@@ -156,7 +156,7 @@ def _flood(bed: Testbed, site: Site, extent: Extent) -> Case:
 def _growth(bed: Testbed, site: Site, extent: Extent) -> list[Case]:
     def flooded(count: int) -> Subject:
         measure = partial(of.client_flood, site, bed, size=extent.flood_part, count=count)
-        return Subject(f"{count} x {extent.flood_part / 1e6:g} MB", measure, partial(_connect, site, count))
+        return Subject(f"{count} x {extent.flood_part / 1e6:g} MB", measure, partial(_renew, site, count))
 
     return [
         Case(
@@ -191,6 +191,11 @@ def _growth(bed: Testbed, site: Site, extent: Extent) -> list[Case]:
 
 def _connect(site: Site, count: int) -> None:
     site.restart()
+    of.watch(site, [of.HELLO], count)
+
+
+def _renew(site: Site, count: int) -> None:
+    site.renew()
     of.watch(site, [of.HELLO], count)
 
 

@@ -183,6 +183,12 @@ class Site:
                 raise RuntimeError((self.directory / "daemon.log").read_text()[-2000:])
             time.sleep(0.01)
 
+    def renew(self) -> None:
+        """Forget all runs and start a new daemon: Redis keeps the output of ended jobs for a while."""
+        self.stop()
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
+        self.restart()
+
     def _answers(self) -> bool:
         try:
             Client.connect(self.socket).close()
