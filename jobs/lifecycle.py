@@ -7,7 +7,12 @@ and the store's `apply_event` script is handed `sources(event)`, so nothing else
 queued -> dispatching -> claimed -> running -> succeeded | failed | timed_out | cancelled | lost
    |          |             |
    +----------+-------------+--> start_failed | expired | cancelled
+
+dispatching, claimed, running -> queued: for the next attempt
 ```
+
+At most once stands: the next attempt has a token of its own, and `Event.RETRIED` is applied only after the attempt
+before has ended on its node or has provably never started there. What is unknown is never tried again.
 
 A terminal state is written once. That a node cannot be reached is not a state: it is `link`, beside the state.
 """
@@ -41,6 +46,7 @@ class Event(enum.StrEnum):
     ASSIGNED = "assigned"  #: the controller gave it to a dispatcher
     CLAIMED = "claimed"  #: the node claimed its token
     STARTED = "started"  #: its program was started
+    RETRIED = "retried"  #: its attempt ended, or never started; it goes back to the queue for the next one
     SUCCEEDED = "succeeded"  #: it ended with a success code
     FAILED = "failed"  #: it ended with another code, or by a signal
     TIMED_OUT = "timed_out"  #: it was ended at its run-time limit
@@ -58,6 +64,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = MappingProxyType(
         (State.QUEUED, Event.ASSIGNED): State.DISPATCHING,
         (State.DISPATCHING, Event.CLAIMED): State.CLAIMED,
         **{(state, Event.STARTED): State.RUNNING for state in _BEFORE_RUN},
+        **{(state, Event.RETRIED): State.QUEUED for state in _ON_NODE},
         **{(state, Event.SUCCEEDED): State.SUCCEEDED for state in _ON_NODE},
         **{(state, Event.FAILED): State.FAILED for state in _ON_NODE},
         **{(state, Event.TIMED_OUT): State.TIMED_OUT for state in _ON_NODE},

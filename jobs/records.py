@@ -4,6 +4,8 @@ A *run* is what one request makes: a job (one node) or a jobset (several). What 
 `RunSpec`.
 """
 
+from typing import Any
+
 import msgspec
 
 from inventory.route import Route
@@ -41,13 +43,19 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     login_user: str | None = None
     connect_timeout_s: float | None = None
     source: str = "cli"
+    type: str | None = None  #: of a job type; None = the command or script above
+    params: dict[str, Any] = {}  #: as the person gave them, secrets among them: never written anywhere
+    props: dict[str, Any] = {}
+    confirm: str | None = None  #: what the person typed where the job type asks for confirmation
+    files: dict[str, int] = {}  #: file inputs (name → size) that follow script and stdin, in this order
+    rerun_of: str | None = None  #: the run that this one repeats
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What all jobs of a run share. `id` is a ULID made by the submitter; submitted twice, it is one run."""
 
     id: str
-    type: str  #: `command` or `script`
+    type: str  #: `command`, `script`, or the name of a job type
     title: str  #: what a list shows
     user: str  #: who submitted it
     source: str
@@ -69,6 +77,21 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int = 1 << 30
     fanout: int | None = None
     connect_timeout_s: float | None = None
+    params: dict[str, Any] = {}  #: plain values; a secret is never among them
+    sealed: str | None = None  #: the secrets, sealed with the site's key: opaque here
+    props: dict[str, Any] = {}
+    action: dict[str, Any] | None = None  #: what the job type runs, as `jobs.jobtype` writes it; None = `argv`
+    files: dict[str, int] = {}  #: file inputs (name → size) that follow script and stdin in `inputs`, in this order
+    nice: int | None = None
+    rlimits: dict[str, tuple[int | None, int | None]] = {}  #: (soft, hard) by name; None = unlimited
+    inactivity_s: float | None = None
+    start_timeout_s: float | None = None
+    success_codes: tuple[int, ...] = (0,)
+    on_output_limit: str = "gap"  #: or `block`, `kill`
+    leftovers: str = "kill"  #: or `wait`, `leave`: children that outlive the job's own program
+    retry: dict[str, Any] | None = None  #: as `jobs.jobtype` writes it
+    redact: tuple[str, ...] = ()  #: regular expressions of what is masked in output
+    rerun_of: str | None = None  #: the run that this one repeats
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +128,15 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     max_rss: int | None = None
     link: str = "connected"
     link_since: float | None = None
+    progress: float | None = None  #: 0 to 100; from here to `metrics`: what this attempt told, the last of each
+    stage: str | None = None
+    note: str | None = None  #: message of the last progress
+    result: Any | None = None  #: JSON of at most 16 KiB
+    data: dict[str, Any] | None = None
+    metrics: dict[str, float] = {}
+    left: tuple[int, ...] = ()  #: pids of children that were left running on the node
+    retry_at: float | None = None  #: while it is queued again: not before that time
+    report_bytes: int = 0  #: of this attempt's reports, taken in
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +155,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[State, int]
     ended: float | None = None
     cancelled_by: str | None = None
+    params: dict[str, Any] = {}
+    props: dict[str, Any] = {}
+    rerun_of: str | None = None
+    progress: float | None = None  #: 0 to 100, the mean of its jobs (an ended one is 100); None = no job told any
     jobs: tuple[JobRecord, ...] | None = None
 
 

@@ -27,10 +27,11 @@ class Control(NamedTuple):
     """One entry of the control stream, which the controller reads: what changed in the queue."""
 
     id: str  #: position in the stream
-    kind: Literal["submitted", "ended", "cancelled"]
+    kind: Literal["submitted", "ended", "cancelled", "retried"]
     run: str
-    job: str | None  #: of `ended` and `cancelled`
+    job: str | None  #: of all but `submitted`
     node: str | None
+    retry_at: float | None = None  #: of `retried`: when the job may be assigned again
 
 
 class Work(NamedTuple):
@@ -41,6 +42,15 @@ class Work(NamedTuple):
     job: str
     attempt: int
     grace_s: float | None
+    base_out: int = 0  #: of `start`: where this attempt's own byte 0 lies in the job's output
+    base_err: int = 0
+
+
+class Bases(NamedTuple):
+    """Where an attempt's own byte 0 lies in the job's output: behind what the attempts before it wrote."""
+
+    out: int
+    err: int
 
 
 class LiveJob(NamedTuple):
@@ -52,6 +62,10 @@ class LiveJob(NamedTuple):
     stdout_bytes: int  #: held by the store
     stderr_bytes: int
     cancel_requested: bool
+    base_out: int = 0  #: where this attempt's own byte 0 lies among the bytes held
+    base_err: int = 0
+    report_bytes: int = 0  #: of this attempt's reports, taken in
+    retry_at: float | None = None  #: while it is queued again: not before that time
 
 
 class RunEvent(NamedTuple):
@@ -72,9 +86,10 @@ class Output(NamedTuple):
 class Store(Protocol):
     """All that is kept. Times are Unix seconds; offsets and sizes are bytes.
 
-    While the engine is away, `assign`, `apply`, `set_link`, `append_output` and reads that block wait for it: what
-    runs on the nodes must not be forgotten. Everything else raises StoreUnavailableError after some seconds. Ids are
-    ULIDs in capitals, with `-N` behind them for the members of a jobset; another one raises ValueError.
+    While the engine is away, `assign`, `apply`, `retry`, `report`, `set_link`, `append_output` and reads that block
+    wait for it: what runs on the nodes must not be forgotten. Everything else raises StoreUnavailableError after
+    some seconds. Ids are ULIDs in capitals, with `-N` behind them for the members of a jobset; another one raises
+    ValueError.
     """
 
     async def open(self) -> None:
@@ -104,7 +119,7 @@ class Store(Protocol):
         """Return all jobs of what was submitted, in order; none for an unknown run."""
 
     async def inputs(self, run: str) -> bytes:
-        """Return script and stdin, one after the other."""
+        """Return script, stdin and files, one after the other; `RunSpec` has their sizes."""
 
     async def run(self, run: str, *, with_jobs: bool) -> RunRecord | None:
         """Return a run as it is now."""
@@ -146,8 +161,54 @@ class Store(Protocol):
     ) -> bool:
         """Move a job along `jobs.lifecycle.TRANSITIONS`; False if it is past that already (nothing changes then).
 
-        `fields` are columns of `JobRecord`. The same step counts the run's states, ends the run with its last
-        job, writes the run's event, tells the controller of an end, and rings the run's bell.
+        `fields` are columns of `JobRecord`, but not those that `report` writes. The same step counts the run's states,
+        ends the run with its last job, writes the run's event, tells the controller of an end, and rings the run's
+        bell. For `Event.RETRIED` there is `retry`.
+        """
+
+    async def retry(  # noqa: PLR0913  one event is one row
+        self,
+        job: str,
+        attempt: int,
+        *,
+        epoch: int,
+        now: float,
+        at: float,
+        fields: Mapping[str, object],
+        reason: str | None = None,
+        message: str | None = None,
+    ) -> Bases | None:
+        """Put a job back into the queue for its next attempt, to be assigned at `at` or later (`Event.RETRIED`).
+
+        Only after this attempt has ended or has provably never started, and all its output and reports have been
+        taken in. `fields` tell how it ended: they stand in the event, and the job's columns begin anew, except
+        `reason` and `message`, which say what it waits for. The new attempt's output goes behind the old one.
+
+        Returns where it begins, or None when the job is past this attempt, or a person has asked to cancel it: then
+        nothing has changed, and the end of this attempt is to be applied.
+        """
+
+    async def report(  # noqa: PLR0913  one piece of the report channel is one row
+        self,
+        job: str,
+        attempt: int,
+        *,
+        start: int,
+        end: int,
+        epoch: int,
+        now: float,
+        fields: Mapping[str, object],
+        notes: Sequence[Mapping[str, object]],
+    ) -> int:
+        """Take in what an attempt said between two byte offsets of its report channel, and ring the run's bell.
+
+        `fields` are the columns of `JobRecord` from `progress` to `metrics`, each replaced as a whole. `notes` become
+        events of the run; each has a name in `event` that is not one of `jobs.lifecycle`, and none of the keys `job`,
+        `node`, `at`, `state`. A job has one `progress` event, the last. When an attempt has told 1 MiB of others, one
+        event `muted` says so, and later ones are dropped.
+
+        Exactly once: only a piece that begins where the store stands is taken. Returns the offset where it stands
+        then, from which to go on; `end` for a job that has ended or is on another attempt, where nothing changes.
         """
 
     async def set_link(self, job: str, link: str, *, since: float) -> None:
