@@ -5,6 +5,7 @@ lacks one waits in the queue of the thing that it lacks, so that an end wakes ex
 an admission does not depend on how many others wait.
 """
 
+import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Admission:
         self._in_run: defaultdict[str, int] = defaultdict(int)
         self._started: dict[str, Waiting] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._later: list[tuple[float, str]] = []  #: heap: when a job may be admitted at the earliest
 
     def submitted(self, jobs: Iterable[Waiting]) -> None:
         """Queue jobs; one that is known already is ignored."""
@@ -39,6 +41,17 @@ class Admission:
             if job.job not in self._waiting and job.job not in self._started:
                 self._waiting[job.job] = job
                 self._ready.append(job)
+
+    def postponed(self, job: Waiting, at: float) -> None:
+        """Queue a job that may not start before that time; what its last attempt held is given back."""
+        self.ended(job.job)
+        self._waiting[job.job] = job
+        heapq.heappush(self._later, (at, job.job))
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next postponed job is due; None = none waits for its time."""
+        return self._later[0][0] if self._later else None
 
     def running(self, job: Waiting) -> None:
         """Take over a job that was started before this controller began."""
@@ -57,8 +70,12 @@ class Admission:
         self._wake(self._by_node, held.node)
         self._wake(self._by_run, held.run)
 
-    def admit(self) -> list[str]:
+    def admit(self, now: float) -> list[str]:
         """Return the jobs that may start now, oldest first, and count them as started."""
+        while self._later and self._later[0][0] <= now:
+            job_id = heapq.heappop(self._later)[1]
+            if job_id in self._waiting:
+                self._ready.append(self._waiting[job_id])
         admitted: list[str] = []
         while self._ready:
             job = self._ready.popleft()
@@ -86,6 +103,10 @@ class Admission:
             overdue.append(job.job)
         return overdue
 
+    def known(self, job: str) -> Waiting | None:
+        """Return a job that waits or has started."""
+        return self._waiting.get(job) or self._started.get(job)
+
     @property
     def waiting(self) -> int:
         """How many jobs wait."""
@@ -96,6 +117,8 @@ class Admission:
         held = self._waiting.get(job)
         if held is None:
             return None
+        if any(job == later for _, later in self._later):
+            return "retry_delay"
         if held.fanout is not None and self._in_run[held.run] >= held.fanout:
             return "fanout"
         return "node_busy" if not self._has_slot(held) else None

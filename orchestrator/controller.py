@@ -13,6 +13,7 @@ from orchestrator.store.interface import Control, Store
 log = logging.getLogger(__name__)
 _BLOCK_S = 5.0
 _TRIM_AT = 256  #: entries: forgetting each at once would cost a write to the disk per job
+_SOON_S = 0.01
 _SWEEP_S = 5.0  #: how often waiting jobs are held against their start limit
 
 
@@ -48,7 +49,7 @@ class Controller:
             await self._admit()
             unneeded = 0  # entries that could be forgotten
             while True:
-                entries = await self._store.control(position, block_s=_BLOCK_S)
+                entries = await self._store.control(position, block_s=self._patience_s())
                 await self._learn(entries)
                 await self._admit()
                 position = entries[-1].id if entries else position
@@ -57,10 +58,17 @@ class Controller:
                     await insist(lambda: self._store.trim_control(position))  # noqa: B023  awaited here
                     unneeded = 0
 
+    def _patience_s(self) -> float:
+        """How long nothing but news needs to wake us."""
+        due = self._admission.next_at
+        return _BLOCK_S if due is None else min(max(due - self._now(), _SOON_S), _BLOCK_S)
+
     async def _take_over(self) -> None:
         for live in await self._store.live_jobs():
             waiting = self._waiting(live.spec, await self._run_spec(live.spec.run))
-            if live.state is State.QUEUED:
+            if live.state is State.QUEUED and live.retry_at is not None:
+                self._admission.postponed(waiting, live.retry_at)
+            elif live.state is State.QUEUED:
                 self._admission.submitted([waiting])
             else:
                 self._admission.running(waiting)
@@ -69,6 +77,10 @@ class Controller:
         for entry in entries:
             if entry.kind == "submitted":
                 self._admission.submitted(await insist(lambda: self._submitted(entry.run)))  # noqa: B023  awaited here
+            elif entry.kind == "retried" and entry.job is not None and entry.retry_at is not None:
+                held = self._admission.known(entry.job)
+                if held is not None:
+                    self._admission.postponed(held, entry.retry_at)
             elif entry.job is not None:
                 self._admission.ended(entry.job)
 
@@ -92,7 +104,7 @@ class Controller:
         return self._runs[run]
 
     async def _admit(self) -> None:
-        admitted = self._admission.admit()
+        admitted = self._admission.admit(self._now())
         if not admitted:
             return
         taken = await self._store.assign(admitted, dispatcher=self._dispatcher, epoch=self._epoch, now=self._now())
