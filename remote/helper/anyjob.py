@@ -1,21 +1,21 @@
-# ruff: noqa: UP, PTH  (runs on Python 3.6, and the imports of a job's start are counted)
 """What a job says to AnyJob, and what AnyJob says to it.
 
     import anyjob
 
     for number, table in enumerate(anyjob.param("tables"), start=1):
         anyjob.progress(100 * number / 12, "copying " + table)
-        ...
     anyjob.result({"tables": 12})
 
-Python 3.6 and newer, standard library only. AnyJob puts this file on the `PYTHONPATH` of every job. Outside of AnyJob the same
-program runs, too: parameters come from `ANYJOB_PARAM_*`, and what it reports is printed to standard error.
+Python 3.6 and newer, standard library only. AnyJob puts this file on the `PYTHONPATH` of every job. Outside of AnyJob
+the same program runs, too: parameters come from `ANYJOB_PARAM_*`, and reports are printed to standard error.
 
-A report never breaks a job: one that cannot be sent is told on standard error and forgotten. The names below are the
-methods of one `Job`; `docs/reference/job-protocol.md` says what goes over the wire.
+A report never breaks a job: one that cannot be sent is told on standard error and forgotten. The module's names are
+those of the one `Job` there is; `docs/reference/job-protocol.md` says what goes over the wire.
 """
 
 import functools
+import importlib
+import inspect
 import json
 import os
 import signal
@@ -26,14 +26,14 @@ import traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
-    from typing import Any, Callable, Dict, Mapping, Optional, Type
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+    from typing import Any
 
 MAX_LINE = 65536  # bytes; longer ones are dropped by the controller
 MAX_TEXT = 8192  # characters of a message: what is longer belongs into the output
-MAX_PARAMS = 4 << 20  # bytes: params, props and secrets together
 
-_PARAM = "ANYJOB_PARAM_"
+_NOTHING = {}  # type: dict[str, Any]
 
 
 class Job:
@@ -50,14 +50,12 @@ class Job:
         self.attempt = int(env.get("ANYJOB_ATTEMPT") or 1)  #: 1 at first
         self._env = env
         self._fd = _reporting(env.get("ANYJOB_FD"))
-        self._given = None  # type: Optional[Dict[str, Any]]
-        self._lock = threading.Lock()
-        self._failed = False
-        self._term = None  # type: Optional[threading.Event]
+        self._given = None  # type: dict[str, Any] | None
+        self._lock = threading.RLock()  # a handler of signals may report, too
+        self.failed = False  #: `failure` was said last
+        self._term = None  # type: threading.Event | None
 
-    # -- what it was given
-
-    def params(self) -> "Dict[str, Any]":
+    def params(self) -> "dict[str, Any]":
         """Return all parameters, checked and completed by the job type."""
         return dict(self._inputs()["params"])
 
@@ -65,7 +63,7 @@ class Job:
         """Return one parameter, or `default` where there is none of this name."""
         return self._inputs()["params"].get(name, default)
 
-    def props(self) -> "Dict[str, Any]":
+    def props(self) -> "dict[str, Any]":
         """Return all props: what the system and its observers know about this job."""
         return dict(self._inputs()["props"])
 
@@ -74,65 +72,47 @@ class Job:
         return self._inputs()["props"].get(name, default)
 
     def secret(self, name: str) -> str:
-        """Return a secret parameter.
-
-        Raises:
-            LookupError: the job was given no secret of this name.
-        """
+        """Return a secret parameter. A name that there is none of raises `LookupError`."""
         secrets = self._inputs()["secrets"]
         if name not in secrets:
-            raise LookupError("this job was given no secret named %r" % name)
+            raise LookupError(f"this job was given no secret named {name!r}")
         return str(secrets[name])
 
-    def _inputs(self) -> "Dict[str, Any]":
-        with self._lock:
-            if self._given is None:
-                self._given = _read_inputs(self._env)
-            return self._given
-
-    # -- what it reports
+    def _inputs(self) -> "dict[str, Any]":
+        if self._given is None:
+            self._given = _read_inputs(self._env)
+        return self._given
 
     def progress(
-        self, percent: "Optional[float]" = None, message: "Optional[str]" = None, stage: "Optional[str]" = None
+        self, percent: "float | None" = None, message: "str | None" = None, stage: "str | None" = None
     ) -> None:
         """Say how far the job is: `percent` of 0 to 100, the part of the work it is in, and what it does just now."""
         said = {"percent": percent, "stage": _cut(stage), "message": _cut(message)}
-        self._send("progress", {name: value for name, value in said.items() if value is not None})
+        self._send("progress", {key: value for key, value in said.items() if value is not None})
 
     def state(self, text: str) -> None:
         """Say in a word or two what the job is doing. It changes nothing but what people see."""
         self._send("state", _cut(text))
 
-    def log(self, message: str, level: str = "info", tag: "Optional[str]" = None) -> None:
+    def log(self, message: str, level: str = "info", tag: "str | None" = None) -> None:
         """Add a line to the run's log; `level` is debug, info, warning or error, `tag` groups lines."""
         line = {"level": level, "message": _cut(message)}
         if tag is not None:
             line["tag"] = _cut(tag)
         self._send("log", line)
 
-    def debug(self, message: str, tag: "Optional[str]" = None) -> None:
-        """Log for who looks for a mistake."""
-        self.log(message, "debug", tag)
+    debug = functools.partialmethod(log, level="debug")
+    info = functools.partialmethod(log, level="info")
+    warning = functools.partialmethod(log, level="warning")
+    error = functools.partialmethod(log, level="error")
 
-    def info(self, message: str, tag: "Optional[str]" = None) -> None:
-        """Log what is worth knowing."""
-        self.log(message, "info", tag)
-
-    def warning(self, message: str, tag: "Optional[str]" = None) -> None:
-        """Log what somebody should look at."""
-        self.log(message, "warning", tag)
-
-    def error(self, message: str, tag: "Optional[str]" = None) -> None:
-        """Log what went wrong. The job goes on; see `failure`."""
-        self.log(message, "error", tag)
-
-    def data(self, *values: "Mapping[str, Any]", **more: "Any") -> None:
+    def data(self, values: "Mapping[str, Any]" = _NOTHING, **more: "Any") -> None:
         """Keep named values with the job; a name that was said before is replaced."""
-        self._send("data", _together(values, more))
+        self._send("data", dict(values, **more))
 
-    def metrics(self, *values: "Mapping[str, float]", **more: float) -> None:
+    def metrics(self, values: "Mapping[str, float]" = _NOTHING, **more: float) -> None:
         """Keep named numbers with the job; a name that was said before is replaced."""
-        self._send("metrics", _together(values, more))
+        self._send("metrics", dict(values, **more))
 
     def result(self, value: "Any") -> None:
         """Say what came out: any JSON value of at most 16 KiB."""
@@ -140,12 +120,12 @@ class Job:
 
     def success(self, message: str = "") -> None:
         """Say that it worked. The job goes on until it exits; an exit code other than 0 is still a failure."""
-        self._failed = False
+        self.failed = False
         self._send("success", _cut(message))
 
     def failure(self, message: str = "") -> None:
         """Say why it did not work. The job goes on until it exits; even the exit code 0 is then a failure."""
-        self._failed = True
+        self.failed = True
         self._send("failure", _cut(message))
 
     def mask(self, text: str) -> None:
@@ -154,87 +134,81 @@ class Job:
 
     def heartbeat(self) -> None:
         """Say that the job is alive: it renews the limit on inactivity and is shown to nobody."""
-        self._send("heartbeat", True)
+        self._send("heartbeat", value=True)
 
     def redo(self) -> None:
         """Ask to be run again, as the next attempt, once this one has exited."""
-        self._send("redo", True)
+        self._send("redo", value=True)
 
     def _send(self, key: str, value: "Any") -> None:
         try:
-            text = json.dumps({key: value}, allow_nan=False, default=str, separators=(",", ":"))
-            line = text.encode("utf-8") + b"\n"
-            if len(line) > MAX_LINE:
-                raise ValueError("%d bytes are more than %d" % (len(line), MAX_LINE))
+            line = json.dumps({key: value}, allow_nan=False, default=str, separators=(",", ":")).encode() + b"\n"
         except (ValueError, TypeError, RecursionError) as error:
-            _complain("a report (%s) is not sent: %s" % (key, error))
+            _say(f"a report ({key}) is not sent: {error}")
+            return
+        if len(line) > MAX_LINE:
+            _say(f"a report ({key}) is not sent: its {len(line)} bytes are more than {MAX_LINE}")
             return
         with self._lock:
             self._write(key, line)
 
     def _write(self, key: str, line: bytes) -> None:
         if self._fd is None:
-            sys.stderr.write("anyjob: %s\n" % ("{\"mask\":\"***\"}" if key == "mask" else line.decode("ascii").rstrip()))
+            _say("mask" if key == "mask" else line.decode("ascii").rstrip())
             return
         try:
             while line:
                 line = line[os.write(self._fd, line) :]
         except OSError as error:
             self._fd = None
-            _complain("reports go to standard error from now on: %s" % error)
-
-    # -- its end
+            _say(f"reports go to standard error from now on: {error}")
 
     def cancelled(self) -> bool:
         """Tell whether somebody has cancelled the job, or its time is over.
 
-        From the first call on, the signal TERM no longer ends this process: it has the grace period to tidy up, then
-        it is killed. A handler that was there before is still called.
-
-        Raises:
-            RuntimeError: the first call is not in the main thread.
+        From the first call on, which must be in the main thread, the signal TERM no longer ends this process: it has
+        the grace period to tidy up, then it is killed. A handler that was there before is still called.
         """
         if self._term is None:
-            if threading.current_thread() is not threading.main_thread():
-                raise RuntimeError("call anyjob.cancelled() once in the main thread before other threads do")
-            self._term = _watch_term()
-        return self._term.is_set()
+            came, before = threading.Event(), signal.getsignal(signal.SIGTERM)
 
-    def exit(self) -> None:
-        """Exit with the code 1 after `failure`, else 0."""
-        sys.exit(1 if self._failed else 0)
+            def note(number: int, frame: "FrameType | None") -> None:
+                came.set()
+                if callable(before):
+                    before(number, frame)
+
+            signal.signal(signal.SIGTERM, note)
+            self._term = came
+        return self._term.is_set()
 
 
 class _Main:
     """Makes a function, or the body of a `with`, the job.
 
-    A function is called with what its first argument is named for: `job`, else the parameters. What it returns is the
-    result. An exception is the failure: its traceback goes to standard error and the exit code is 1.
+    A function gets the parameters, or the `Job` if its first argument is named `job`; what it returns is the result.
+    An exception is the failure: its traceback goes to standard error and the exit code is 1.
     """
 
     def __call__(self, function: "Callable[..., Any]") -> "Callable[[], None]":
         @functools.wraps(function)
         def whole() -> None:
             with self as job:
-                value = _call(function, job)
-                if value is not None:
-                    job.result(value)
+                _call(function, job)
 
-        del whole.__wrapped__  # type: ignore[attr-defined]  # its signature is its own: it takes nothing
+        del whole.__wrapped__  # it takes nothing, whatever `function` takes
         return whole
 
     def __enter__(self) -> Job:
         return _job
 
-    def __exit__(
-        self, kind: "Optional[Type[BaseException]]", error: "Optional[BaseException]", where: "Optional[TracebackType]"
-    ) -> None:
+    def __exit__(self, *raised: "Any") -> None:
+        error = raised[1]
         if isinstance(error, Exception):
-            traceback.print_exception(kind, error, where)
-            _job.failure("%s: %s" % (type(error).__name__, error))
+            traceback.print_exception(*raised)
+            _job.failure(f"{type(error).__name__}: {error}")
         if error is None or isinstance(error, Exception):
             sys.stdout.flush()
-            _job.exit()
+            sys.exit(1 if _job.failed else 0)
 
 
 def run(path: str, target: str) -> None:
@@ -245,37 +219,23 @@ def run(path: str, target: str) -> None:
         target: `module:function`, or `directory/file.py:function` for a file of the bundle.
     """
     name, _, function = target.rpartition(":")
-    with main as job:
-        value = _call(_load(path, name, function), job)
-        if value is not None:
-            job.result(value)
-
-
-def _load(path: str, name: str, function: str) -> "Callable[..., Any]":
-    import importlib  # noqa: PLC0415  jobs that are programs of their own do not need it
-
     sys.path.insert(0, path)
     if name.endswith(".py"):
-        directory, _, file = name.rpartition("/")
-        if directory:
-            sys.path.insert(0, os.path.join(path, directory))
-        name = file[:-3]
-    found = getattr(importlib.import_module(name), function, None)
-    if not callable(found):
-        raise LookupError("%s has no function %r" % (name, function))
-    return found
+        directory, _, name = name[:-3].rpartition("/")
+        sys.path.insert(0, f"{path}/{directory}".rstrip("/"))
+    with main as job:
+        _call(getattr(importlib.import_module(name), function), job)
 
 
-def _call(function: "Callable[..., Any]", job: Job) -> "Any":
-    import inspect  # noqa: PLC0415
-
+def _call(function: "Callable[..., Any]", job: Job) -> None:
     names = list(inspect.signature(function).parameters)
-    if not names:
-        return function()
-    return function(job if names[0] == "job" else job.params())
+    given = [job if names[0] == "job" else job.params()] if names else []
+    value = function(*given)
+    if value is not None:
+        job.result(value)
 
 
-def _reporting(number: "Optional[str]") -> "Optional[int]":
+def _reporting(number: "str | None") -> "int | None":
     """Return the descriptor for reports; None outside of AnyJob, and where a parent has closed it."""
     if not number:
         return None
@@ -284,70 +244,42 @@ def _reporting(number: "Optional[str]") -> "Optional[int]":
     except (ValueError, OSError):
         kind = 0
     # A program that closes descriptors before it starts another may leave something else under this number.
-    if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
-        return int(number)
-    _complain("descriptor %s (ANYJOB_FD) was not handed on; reports go to standard error" % number)
-    return None
+    if not stat.S_ISFIFO(kind) and not stat.S_ISSOCK(kind):
+        _say(f"descriptor {number} (ANYJOB_FD) was not handed on; reports go to standard error")
+        return None
+    return int(number)
 
 
-def _read_inputs(env: "Mapping[str, str]") -> "Dict[str, Any]":
+def _read_inputs(env: "Mapping[str, str]") -> "dict[str, Any]":
     number = env.get("ANYJOB_PARAMS_FD")
     if not number:
-        given = {name[len(_PARAM) :].lower(): value for name, value in env.items() if name.startswith(_PARAM)}
+        given = {name[13:].lower(): value for name, value in env.items() if name.startswith("ANYJOB_PARAM_")}
         return {"params": given, "props": {}, "secrets": {}}
     try:
         value = json.loads(_read_all(int(number)).decode("utf-8"))
         return {key: dict(value.get(key) or {}) for key in ("params", "props", "secrets")}
-    except OSError as error:
+    except (OSError, ValueError, AttributeError, TypeError):  # their texts may hold secrets
         raise RuntimeError(
-            "the parameters cannot be read from descriptor %s (ANYJOB_PARAMS_FD): %s. A program that starts this one "
-            "must hand the descriptor on (in Python: subprocess's pass_fds)" % (number, error)
-        ) from None
-    except (ValueError, AttributeError, TypeError):  # its text may be a secret
-        raise RuntimeError(
-            "descriptor %s (ANYJOB_PARAMS_FD) does not give the parameters; another process may have read them" % number
+            f"descriptor {number} (ANYJOB_PARAMS_FD) does not give the parameters: another process has read them, or "
+            "what started this one did not hand it on (in Python: subprocess's pass_fds)"
         ) from None
 
 
 def _read_all(fd: int) -> bytes:
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return os.pread(fd, MAX_PARAMS, 0)  # the position is shared with other processes of the job
-    pieces = []
-    while not pieces or pieces[-1]:
-        pieces.append(os.read(fd, 65536))
-    return b"".join(pieces)
+    about = os.fstat(fd)
+    if stat.S_ISREG(about.st_mode):
+        return os.pread(fd, about.st_size, 0)  # the position is shared with other processes of the job
+    return b"".join(iter(lambda: os.read(fd, 65536), b""))
 
 
-def _watch_term() -> threading.Event:
-    came = threading.Event()
-    before = signal.getsignal(signal.SIGTERM)
-
-    def note(number: int, frame: "Optional[FrameType]") -> None:
-        came.set()
-        if callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGTERM, note)
-    return came
+def _cut(text: "Any | None") -> "str | None":
+    if text is not None:
+        text = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
+    return text if text is None or len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "\u2026"
 
 
-def _together(mappings: "Any", more: "Dict[str, Any]") -> "Dict[str, Any]":
-    whole = {}  # type: Dict[str, Any]
-    for mapping in mappings:
-        whole.update(mapping)
-    whole.update(more)
-    return whole
-
-
-def _cut(text: "Optional[Any]") -> "Optional[str]":
-    if text is None:
-        return None
-    text = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # file names may be any bytes
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "\u2026"
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write("anyjob: %s\n" % text)
+def _say(text: str) -> None:
+    sys.stderr.write(f"anyjob: {text}\n")
 
 
 _job = Job(os.environ)
