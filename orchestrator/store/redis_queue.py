@@ -23,13 +23,14 @@ from orchestrator.store.wire import Wire
 
 _ENTRIES: Final = 1_000  #: at most, in one answer of a blocking read
 _PAGE: Final = 1_000  #: jobs in one round of questions
-_KINDS: Final[dict[str, Literal["submitted", "ended", "cancelled"]]] = {
+_KINDS: Final[dict[str, Literal["submitted", "ended", "cancelled", "retried"]]] = {
     "submitted": "submitted",
     "ended": "ended",
     "cancelled": "cancelled",
+    "retried": "retried",
 }
 _PAUSE_S: Final = 0.2  #: before a blocking read is tried again
-_LIVE_COLUMNS: Final = ("spec", "state", "attempt", "cancel_op")
+_LIVE_COLUMNS: Final = ("spec", "state", "attempt", "cancel_op", "base_out", "base_err", "report_bytes", "retry_at")
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,12 @@ class Queue:
         entries = await self._read(self._keys.control("control"), after, block_s)
         return [
             Control(
-                id=at, kind=_KINDS[values["kind"]], run=values["run"], job=values.get("job"), node=values.get("node")
+                id=at,
+                kind=_KINDS[values["kind"]],
+                run=values["run"],
+                job=values.get("job"),
+                node=values.get("node"),
+                retry_at=float(values["at"]) if "at" in values else None,
             )
             for at, values in entries
         ]
@@ -84,6 +90,8 @@ class Queue:
                 job=values["job"],
                 attempt=int(values["attempt"]),
                 grace_s=float(values["grace"]) if values.get("grace") else None,
+                base_out=int(values.get("base_out", 0)),
+                base_err=int(values.get("base_err", 0)),
             )
             for at, values in entries
         ]
@@ -133,6 +141,8 @@ class Queue:
         self, job: str, attempt: int, event: Event, *, epoch: int, now: float, fields: Mapping[str, object]
     ) -> bool:
         """See `Store.apply`."""
+        if event is Event.RETRIED:
+            raise ValueError("the next attempt of a job is made by `retry`")
         state = target(event)
         values: dict[str, object] = {"ended": now} if state in TERMINAL else {}
         if state is State.RUNNING:
@@ -252,8 +262,8 @@ def _entries(reply: Any) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
-def _live(row: Sequence[bytes], sizes: Sequence[bytes | None]) -> LiveJob:
-    spec, state, attempt, cancel = row
+def _live(row: Sequence[Any], sizes: Sequence[bytes | None]) -> LiveJob:
+    spec, state, attempt, cancel, base_out, base_err, report_bytes, retry_at = row
     return LiveJob(
         spec=msgspec.json.decode(spec, type=JobSpec),
         state=State(state.decode()),
@@ -261,4 +271,8 @@ def _live(row: Sequence[bytes], sizes: Sequence[bytes | None]) -> LiveJob:
         stdout_bytes=int(sizes[0] or 0),
         stderr_bytes=int(sizes[1] or 0),
         cancel_requested=cancel is not None,
+        base_out=int(base_out or 0),
+        base_err=int(base_err or 0),
+        report_bytes=int(report_bytes or 0),
+        retry_at=None if retry_at is None else float(retry_at),
     )

@@ -1,10 +1,10 @@
-"""`Store` on Redis: runs and jobs here, and the way to the parts that hold the rest."""
+"""`Store` on Redis: the way to the parts that do it."""
 
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -15,6 +15,7 @@ from orchestrator.store.bells import Bells
 from orchestrator.store.connection import StoreSettings
 from orchestrator.store.health import inspect_server, server_figures
 from orchestrator.store.interface import (
+    Bases,
     Control,
     LiveJob,
     Output,
@@ -24,18 +25,14 @@ from orchestrator.store.interface import (
     StreamName,
     Work,
 )
-from orchestrator.store.keys import check_id, run_of
-from orchestrator.store.pipeline import Reply
+from orchestrator.store.redis_attempts import Attempts
 from orchestrator.store.redis_output import OutputStore
 from orchestrator.store.redis_queue import Queue
+from orchestrator.store.redis_runs import Runs
 from orchestrator.store.retention import prune
-from orchestrator.store.rows import JOB_COLUMNS, RUN_COLUMNS, job_record, run_record
 from orchestrator.store.wire import Wire
 
 __all__ = ["RedisStore", "StoreSettings"]
-
-_PAGE: Final = 1_000
-_RESOLVED: Final = 10
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +45,8 @@ class RedisStore(Store):
         self._wire = Wire(settings)
         self._keys = self._wire.keys
         self._queue = Queue(self._wire)
+        self._runs = Runs(self._wire)
+        self._attempts = Attempts(self._wire, self._queue)
         self._bells = Bells(self._wire)
         self._output = OutputStore(self._wire, Archive(settings.archive_dir))
 
@@ -81,48 +80,19 @@ class RedisStore(Store):
 
     async def submit(self, run: RunSpec, jobs: Sequence[JobSpec], inputs: bytes) -> bool:
         """See `Store.submit`."""
-        shared = ("runs", "ends", "active", "live", "sequence", "control", "totals")
-        command = self._wire.script(
-            "submit",
-            [
-                self._keys.run(run.id),
-                self._keys.jobs(run.id),
-                self._keys.inputs(run.id),
-                *(self._keys.control(name) for name in shared),
-                *(self._keys.job(job.id) for job in jobs),
-            ],
-            [
-                run.id,
-                run.id[::-1],
-                self._queue.operation(),
-                run.created,
-                msgspec.json.encode(run),
-                inputs,
-                *(part for job in jobs for part in (job.id, job.node, job.index, msgspec.json.encode(job))),
-            ],
-        )
-        [made] = await self._wire.change(command)
-        return bool(made)
+        return await self._runs.submit(run, jobs, inputs, operation=self._queue.operation())
 
     async def run_spec(self, run: str) -> RunSpec | None:
         """See `Store.run_spec`."""
-        [text] = await self._wire.ask(("HGET", self._keys.run(run), "spec"))
-        return None if text is None else msgspec.json.decode(text, type=RunSpec)
+        return await self._runs.run_spec(run)
 
     async def job_spec(self, job: str) -> JobSpec | None:
         """See `Store.job_spec`."""
-        [text] = await self._wire.ask(("HGET", self._keys.job(job), "spec"))
-        return None if text is None else msgspec.json.decode(text, type=JobSpec)
+        return await self._runs.job_spec(job)
 
     async def job_specs(self, run: str) -> list[JobSpec]:
         """See `Store.job_specs`."""
-        [ids] = await self._wire.ask(("LRANGE", self._keys.jobs(run), 0, -1))
-        found: list[JobSpec] = []
-        for start in range(0, len(ids), _PAGE):
-            jobs = [one.decode() for one in ids[start : start + _PAGE]]
-            texts = await self._wire.ask(*(("HGET", self._keys.job(job), "spec") for job in jobs))
-            found += [msgspec.json.decode(text, type=JobSpec) for text in texts if text]
-        return found
+        return await self._runs.job_specs(run)
 
     async def inputs(self, run: str) -> bytes:
         """See `Store.inputs`."""
@@ -130,54 +100,19 @@ class RedisStore(Store):
 
     async def run(self, run: str, *, with_jobs: bool) -> RunRecord | None:
         """See `Store.run`."""
-        if not with_jobs:
-            [row] = await self._wire.ask(("HMGET", self._keys.run(run), *RUN_COLUMNS))
-            return run_record(row, None)
-        row, ids = await self._wire.ask(
-            ("HMGET", self._keys.run(run), *RUN_COLUMNS), ("LRANGE", self._keys.jobs(run), 0, -1)
-        )
-        jobs: list[JobRecord] = []
-        for start in range(0, len(ids), _PAGE):
-            jobs += await self._jobs([one.decode() for one in ids[start : start + _PAGE]])
-        return run_record(row, tuple(jobs))
+        return await self._runs.run(run, with_jobs=with_jobs)
 
     async def job(self, job: str) -> JobRecord | None:
         """See `Store.job`."""
-        return next(iter(await self._jobs([job])), None)
+        return await self._runs.job(job)
 
     async def runs(self, *, active: bool, limit: int, before: str | None) -> list[RunRecord]:
         """See `Store.runs`."""
-        key = self._keys.control("active" if active else "runs")
-        newest = "+" if before is None else f"({check_id(before)}"
-        [ids] = await self._wire.ask(("ZREVRANGEBYLEX", key, newest, "-", "LIMIT", 0, limit))
-        rows = await self._rows([one.decode() for one in ids])
-        return [record for row in rows if (record := run_record(row, None))]
+        return await self._runs.runs(active=active, limit=limit, before=before)
 
     async def resolve(self, text: str) -> list[str]:
         """See `Store.resolve`."""
-        if not text.isalnum() or not text.isascii():
-            return []
-        part = text.upper()
-        beginning, ending = await self._wire.ask(
-            ("ZREVRANGEBYLEX", self._keys.control("runs"), f"[{part}~", f"[{part}", "LIMIT", 0, _RESOLVED),
-            ("ZRANGEBYLEX", self._keys.control("ends"), f"[{part[::-1]}", f"[{part[::-1]}~"),
-        )
-        found = {one.decode() for one in beginning} | {one.decode()[::-1] for one in ending}
-        return sorted(found, reverse=True)[:_RESOLVED]
-
-    async def _rows(self, runs: Sequence[str]) -> list[Reply]:
-        return await self._wire.ask(*(("HMGET", self._keys.run(run), *RUN_COLUMNS) for run in runs)) if runs else []
-
-    async def _jobs(self, jobs: Sequence[str]) -> list[JobRecord]:
-        rows = await self._wire.ask(
-            *(("HMGET", self._keys.job(job), *JOB_COLUMNS) for job in jobs),
-            *(("HMGET", self._keys.meta(job), "out", "err") for job in jobs),
-        )
-        found = (
-            job_record(job, run_of(job), row, sizes)
-            for job, row, sizes in zip(jobs, rows[: len(jobs)], rows[len(jobs) :], strict=True)
-        )
-        return [record for record in found if record]
+        return await self._runs.resolve(text)
 
     # --- controller and dispatcher
 
@@ -214,6 +149,40 @@ class RedisStore(Store):
     ) -> bool:
         """See `Store.apply`."""
         return await self._queue.apply(job, attempt, event, epoch=epoch, now=now, fields=fields)
+
+    async def retry(  # noqa: PLR0913  one event is one row
+        self,
+        job: str,
+        attempt: int,
+        *,
+        epoch: int,
+        now: float,
+        at: float,
+        fields: Mapping[str, object],
+        reason: str | None = None,
+        message: str | None = None,
+    ) -> Bases | None:
+        """See `Store.retry`."""
+        return await self._attempts.retry(
+            job, attempt, epoch=epoch, now=now, at=at, fields=fields, reason=reason, message=message
+        )
+
+    async def report(  # noqa: PLR0913  one piece of the report channel is one row
+        self,
+        job: str,
+        attempt: int,
+        *,
+        start: int,
+        end: int,
+        epoch: int,
+        now: float,
+        fields: Mapping[str, object],
+        notes: Sequence[Mapping[str, object]],
+    ) -> int:
+        """See `Store.report`."""
+        return await self._attempts.report(
+            job, attempt, start=start, end=end, epoch=epoch, now=now, fields=fields, notes=notes
+        )
 
     async def set_link(self, job: str, link: str, *, since: float) -> None:
         """See `Store.set_link`."""

@@ -4,33 +4,41 @@
 is one JSON value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from jobs.jobset import aggregate
-from jobs.lifecycle import State
+from jobs.lifecycle import TERMINAL, Event, State
 from jobs.records import JobRecord, RunRecord, RunSpec
 
 _PLAIN: Final = ("node", "state")
 _DERIVED: Final = ("id", "run")  #: known from the key
 JOB_COLUMNS: Final = tuple(name for name in JobRecord.__struct_fields__ if name not in _DERIVED)
-_WRITABLE: Final = frozenset(JOB_COLUMNS) - {"index", "node", "state", "created", "attempt"}
-RUN_COLUMNS: Final = ("spec", "ended", "cancelled_by", *(f"n:{state}" for state in State))
+_SCRIPTED: Final = frozenset({"index", "node", "state", "created", "attempt", "retry_at", "report_bytes"})
+REPORTED: Final = frozenset({"progress", "stage", "note", "result", "data", "metrics"})
+_WRITABLE: Final = frozenset(JOB_COLUMNS) - _SCRIPTED - REPORTED
+#: what the next attempt of a job begins without; `noted` counts what it has told
+OF_ATTEMPT: Final = tuple(
+    sorted({"noted", "report_bytes"} | REPORTED | _WRITABLE - {"reason", "message", "stdout_bytes", "stderr_bytes"})
+)
+RUN_COLUMNS: Final = ("spec", "ended", "cancelled_by", "progress", *(f"n:{state}" for state in State))
+_OWN_EVENTS: Final = frozenset({None, "link", "muted", *Event})
+_OWN_KEYS: Final = frozenset({"job", "node", "at", "state"})
 _NOTED: Final = ("reason", "message", "exit_code", "signal")
 
 Row = Sequence[bytes | None]
 
 
-def columns(fields: Mapping[str, object]) -> list[str | bytes]:
+def columns(fields: Mapping[str, object], known: Collection[str] = _WRITABLE) -> list[str | bytes]:
     """Return names and values to be written to a job's hash.
 
     Raises:
-        ValueError: for a column that a job does not have, or that only the scripts write.
+        ValueError: for a column that a job does not have, or that is written otherwise.
     """
-    if unknown := fields.keys() - _WRITABLE:
-        raise ValueError(f"not a column that an event may write: {', '.join(sorted(unknown))}")
+    if unknown := fields.keys() - known:
+        raise ValueError(f"not a column that this may write: {', '.join(sorted(unknown))}")
     return [part for name, value in fields.items() for part in (name, msgspec.json.encode(value))]
 
 
@@ -38,6 +46,19 @@ def note(job: str, event: str, at: float, fields: Mapping[str, object], **more: 
     """Return an entry of a run's event stream, without the node, which the script adds."""
     told = {name: fields.get(name) for name in _NOTED}
     return msgspec.json.encode({"job": job, "event": event, "at": at, **told, **more})
+
+
+def reported(job: str, at: float, told: Mapping[str, object]) -> bytes:
+    """Return the entry of a run's event stream for what a job told, without the node, which the script adds.
+
+    Raises:
+        ValueError: it would pass for an event of AnyJob's own, or for its facts.
+    """
+    if told.get("event") in _OWN_EVENTS:
+        raise ValueError(f"not the name of something that a job tells: {told.get('event')}")
+    if taken := told.keys() & _OWN_KEYS:
+        raise ValueError(f"not a key of something that a job tells: {', '.join(sorted(taken))}")
+    return msgspec.json.encode({"job": job, "at": at, **told})
 
 
 def job_record(job: str, run: str, row: Row, sizes: Row) -> JobRecord | None:
@@ -63,6 +84,7 @@ def run_record(row: Row, jobs: tuple[JobRecord, ...] | None) -> RunRecord | None
     spec = msgspec.json.decode(text, type=RunSpec)
     counts = {state: number for state in State if (number := int(values[f"n:{state}"] or 0))}
     ended, cancelled_by = values["ended"], values["cancelled_by"]
+    done = sum(number for state, number in counts.items() if state in TERMINAL)
     return RunRecord(
         id=spec.id,
         kind="job" if spec.total == 1 else "jobset",
@@ -77,5 +99,14 @@ def run_record(row: Row, jobs: tuple[JobRecord, ...] | None) -> RunRecord | None
         counts=counts,
         ended=None if ended is None else float(ended),
         cancelled_by=None if cancelled_by is None else cancelled_by.decode(),
+        params=spec.params,
+        props=spec.props,
+        rerun_of=spec.rerun_of,
+        progress=_mean(values["progress"], done, spec.total),
         jobs=jobs,
     )
+
+
+def _mean(hundredths: bytes | None, done: int, total: int) -> float | None:
+    """Return the progress of a run from the sum that its jobs told; those that have ended are at 100."""
+    return None if hundredths is None else round((int(hundredths) / 100 + 100 * done) / total, 2)

@@ -8,7 +8,7 @@ local refused = check(ARGV[1])
 if refused then
   return refused
 end
-local was = redis.call('HMGET', KEYS[2], 'state', 'op', 'attempt')
+local was = redis.call('HMGET', KEYS[2], 'state', 'op', 'attempt', 'base_out', 'base_err')
 if was[2] == ARGV[4] then
   return 1
 end
@@ -17,5 +17,6 @@ if was[1] ~= 'queued' then
 end
 move({job = ARGV[2], run = ARGV[3], from = 'queued', to = 'dispatching', ended = '', note = ARGV[6],
   channel = ARGV[7], fields = {'op', ARGV[4], 'dispatcher', ARGV[5]}})
-redis.call('XADD', KEYS[11], '*', 'kind', 'start', 'job', ARGV[2], 'attempt', was[3])
+redis.call('XADD', KEYS[11], '*', 'kind', 'start', 'job', ARGV[2], 'attempt', was[3], 'base_out', was[4] or 0,
+  'base_err', was[5] or 0)
 return 1

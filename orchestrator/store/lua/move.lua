@@ -14,24 +14,37 @@ end
 
 local function check(epoch)
   local wrong = check_types()
-  if wrong then
-    return wrong
+  local known = not wrong and tonumber(redis.call('GET', KEYS[1]) or '0')
+  if known and tonumber(epoch) < known then
+    wrong = redis.error_reply('STALE epoch ' .. epoch .. ', the store has seen ' .. string.format('%.0f', known))
   end
-  local known = tonumber(redis.call('GET', KEYS[1]) or '0')
-  if tonumber(epoch) < known then
-    return redis.error_reply('STALE epoch ' .. epoch .. ', the store has seen ' .. string.format('%.0f', known))
+  return wrong
+end
+
+-- Progress (JSON, if any) as a whole number, so that a run's sum is exact; it counts while its attempt lasts.
+local function hundredths(progress)
+  return math.floor((tonumber(progress or '') or 0) * 100 + 0.5)
+end
+
+local function drop_progress()
+  local told = redis.call('HGET', KEYS[2], 'progress')
+  if told then
+    redis.call('HINCRBY', KEYS[3], 'progress', 0 - hundredths(told))
   end
 end
 
 -- how: job, run, from, to, ended (Unix time, '' = goes on), note (JSON of the event), channel, fields (list)
 local function move(how)
-  redis.call('HSET', KEYS[2], 'state', how.to, unpack(how.fields))
+  redis.call('HSET', KEYS[2], 'state', how.to) -- the first write takes memory: a full Redis refuses it
+  redis.call('HDEL', KEYS[2], 'reason', 'message', 'retry_at') -- of the state before
+  redis.call('HSET', KEYS[2], unpack(how.fields))
   redis.call('HINCRBY', KEYS[3], 'n:' .. how.from, -1)
   redis.call('HINCRBY', KEYS[3], 'n:' .. how.to, 1)
   redis.call('HINCRBY', KEYS[10], how.from, -1)
   redis.call('HINCRBY', KEYS[10], how.to, 1)
   local node = redis.call('HGET', KEYS[2], 'node')
   if how.ended ~= '' then
+    drop_progress()
     redis.call('ZREM', KEYS[5], how.job)
     redis.call('ZADD', KEYS[8], how.ended, how.job)
     local kind = (how.from == 'queued' and how.to == 'cancelled') and 'cancelled' or 'ended'

@@ -11,7 +11,7 @@ from orchestrator.store.interface import StaleEpochError
 from orchestrator.store.redis_store import RedisStore
 from tests.fixtures.redis import new_run, running_job
 
-MOVES = [event for event in Event if event not in {Event.CREATED, Event.ASSIGNED}]
+MOVES = [event for event in Event if event not in {Event.CREATED, Event.ASSIGNED, Event.RETRIED}]
 on_a_real_store = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

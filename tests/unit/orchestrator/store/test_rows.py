@@ -41,7 +41,9 @@ def test_a_job_that_is_not_there_is_none() -> None:
     assert job_record(RUN, RUN, [None] * len(JOB_COLUMNS), [None, None]) is None
 
 
-@pytest.mark.parametrize("name", ["state", "node", "attempt", "index", "created", "op", "colour"])
+@pytest.mark.parametrize(
+    "name", ["state", "node", "attempt", "index", "created", "op", "colour", "retry_at", "report_bytes", "progress"]
+)
 def test_an_event_cannot_write_what_is_not_its_own(name: str) -> None:
     with pytest.raises(ValueError, match=f"may write: {name}"):
         columns({name: 1})
