@@ -1,7 +1,6 @@
 """What a node says, as types: the frames of `docs/reference/node-protocol.md` that come from the node.
 
 A node is hostile until proven otherwise, so each field has a type and a range here, unknown frames and fields are
-A node is hostile until proven otherwise, so each field has a type and a range here, unknown frames and fields are
 refused, and text has a length. What a field *says* stays data: it is shown and stored, never executed.
 """
 
@@ -20,8 +19,9 @@ Word = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]  #: a machine-r
 Name = Annotated[str, Meta(max_length=256)]
 Text = Annotated[str, Meta(max_length=8192)]  #: for people
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+Pid = Annotated[int, Meta(ge=1, le=1 << 22)]
 
-Stream = Literal["out", "err"]
+Stream = Literal["out", "err", "rep"]  #: `rep`: what the job reports on `$ANYJOB_FD`
 YEAR_2100: Final = 4102444800.0
 
 
@@ -62,6 +62,13 @@ class Pong(_Frame, frozen=True, tag="pong"):
     n: Count
 
 
+class Want(_Frame, frozen=True, tag="want"):
+    """The node lacks the bundle of a start: it goes on when the bundle has come."""
+
+    token: Token
+    name: Literal["bundle"]
+
+
 class Claimed(_Frame, frozen=True, tag="claimed"):
     """The token is claimed durably."""
 
@@ -72,7 +79,7 @@ class Started(_Frame, frozen=True, tag="started"):
     """The job's program runs."""
 
     token: Token
-    pid: Annotated[int, Meta(ge=1, le=1 << 22)]
+    pid: Pid
     at: float
 
     def __post_init__(self) -> None:
@@ -95,13 +102,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kind: Literal["exited", "signalled", "not_started", "lost"]
     code: Annotated[int, Meta(ge=0, le=255)] | None  #: with `exited`
     signal: Annotated[int, Meta(ge=1, le=64)] | None  #: with `signalled`
-    cause: Literal["timeout", "cancel"] | None  #: why AnyJob ended it, if it did
+    cause: Literal["timeout", "inactivity", "output_limit", "cancel"] | None  #: why AnyJob ended it, if it did
     reason: Word | None  #: with `not_started` and `lost`
     message: Text | None
     out: Count  #: bytes recorded
     err: Count
+    rep: Count
     out_dropped: Count  #: bytes beyond the limit
     err_dropped: Count
+    rep_dropped: Count
+    left: Annotated[tuple[Pid, ...], Meta(max_length=64)]  #: processes of the job that are still there
     started_at: float
     ended_at: float
     cpu_s: Seconds
@@ -160,11 +170,11 @@ class Fault(_Frame, frozen=True, tag="fault"):
     token: Token | None
 
 
-NodeEvent = Hello | Pong | Claimed | Started | OutputChunk | Ended | Refused | Absent | Facts | Fault
+NodeEvent = Hello | Pong | Want | Claimed | Started | OutputChunk | Ended | Refused | Absent | Facts | Fault
 
 _TAGS: Final[Mapping[str, type[NodeEvent]]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (Hello, Pong, Claimed, Started, OutputChunk, Ended, Refused, Absent, Facts, Fault)
+    for kind in (Hello, Pong, Want, Claimed, Started, OutputChunk, Ended, Refused, Absent, Facts, Fault)
 }
 
 

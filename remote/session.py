@@ -25,9 +25,11 @@ from remote.events import (
     Refused,
     Started,
     Stream,
+    Want,
     parse,
 )
 from remote.runner.frames import Decoder, FrameError, encode
+from remote.startspec import PythonBundle, StartSpec, Terminal, pack_inputs
 
 __all__ = [
     "Absent",
@@ -41,45 +43,18 @@ __all__ = [
     "Outcome",
     "OutputChunk",
     "Pong",
+    "PythonBundle",
     "Refused",
     "StartSpec",
     "Started",
     "Stream",
     "Terminal",
+    "Want",
 ]
 
-MAX_INPUT: Final = (
-    16 << 20
-)  #: bytes of a script, and of an input; the node keeps them on its disk until the job has ended
 MAX_COMMAND: Final = 0xFFFF  #: bytes of a header that we send: what the frame's field H can say
 _PIECE: Final = 128 << 10  #: bytes of input per frame, well below the frame limit
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terminal:
-    """The pseudo-terminal that a job wants."""
-
-    rows: int
-    cols: int
-    term: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartSpec:
-    """What a node must know to start a job. Whether there are a script and an input is told by what is handed over."""
-
-    argv: Sequence[str] | None  #: program and arguments, without a shell; with a script its arguments, or None
-    interpreter: Sequence[str] | None = None  #: runs the script; None = the script's own first line
-    env: Mapping[str, str] = field(default_factory=dict)
-    cwd: str | None = None  #: None = the user's home directory
-    umask: int = 0o022
-    tty: Terminal | None = None
-    user: str | None = None  #: None = the login user
-    group: str | None = None
-    timeout_s: float | None = None  #: run-time limit, enforced on the node
-    grace_s: float = 10.0  #: between TERM and KILL at that limit
-    max_output: int = 1 << 30  #: bytes kept per stream
 
 
 @dataclass(slots=True)
@@ -87,9 +62,9 @@ class _Conversation:
     """What has been said about one token: the next expected offsets, and how far its job is."""
 
     asked: Literal["start", "tail"]
-    out: int = 0
-    err: int = 0
+    ends: dict[Stream, int] = field(default_factory=lambda: {"out": 0, "err": 0, "rep": 0})
     phase: Literal["asked", "claimed", "started", "over"] = "asked"
+    bundle: PythonBundle | None = None  #: what the node may want before it claims
 
 
 class NodeSession:
@@ -118,39 +93,62 @@ class NodeSession:
         self._questions.add(("facts", n))
         return _encode({"t": "probe", "n": n, "users": list(users)}, "the list of users")
 
-    def start(self, token: str, spec: StartSpec, script: bytes | None = None, stdin: bytes | None = None) -> bytes:
+    def start(  # noqa: PLR0913  an argument for each input
+        self,
+        token: str,
+        spec: StartSpec,
+        script: bytes | None = None,
+        stdin: bytes | None = None,
+        *,
+        params: bytes | None = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> bytes:
         """Have the node claim `token` and start it. A node that knows the token reports it and starts nothing.
+
+        With a bundle the node may answer `Want`; then `bundle` goes on.
+
+        Args:
+            token: the attempt's name.
+            spec: all that is no input.
+            script: the program's text.
+            stdin: what the job reads from its standard input.
+            params: a JSON object with the keys `params` and `props`; the job finds it on `$ANYJOB_PARAMS_FD`.
+            secrets: name → text; the key `secrets` of the same object. They are never on the node's disk.
 
         Raises:
             UnsendableError: when spec or inputs do not fit into the protocol.
             ValueError: when this conversation already knows the token.
         """
-        inputs = {"script": script, "stdin": stdin}
-        for name, data in inputs.items():
-            if data is not None and len(data) > MAX_INPUT:
-                raise UnsendableError(f"{name} has {len(data):,} bytes; a node takes {MAX_INPUT:,}")
+        inputs = pack_inputs(script, stdin, params, secrets)
         wire = {**asdict(spec), **{name: data is not None for name, data in inputs.items()}}
         start = _encode({"t": "start", "token": token, "spec": wire}, "the command with its environment")
-        self._open(token, _Conversation("start"))
-        pieces = [
-            encode({"t": "input", "token": token, "name": name, "offset": offset}, data[offset : offset + _PIECE])
-            for name, data in inputs.items()
-            if data is not None
-            for offset in range(0, len(data), _PIECE)
-        ]
-        return b"".join((*pieces, start))
+        self._open(token, _Conversation("start", bundle=spec.bundle))
+        sent = [_pieces(token, name, data) for name, data in inputs.items() if data is not None]
+        return b"".join((*sent, start))
 
-    def tail(self, token: str, out: int, err: int) -> bytes:
+    def bundle(self, token: str, data: bytes) -> bytes:
+        """Answer a `Want`: the zip file of the job's bundle, whose hash the node checks.
+
+        Raises:
+            ValueError: when it is not of the size that was announced.
+        """
+        known = self._tokens[token].bundle
+        if known is None or len(data) != known.size:
+            raise ValueError(f"{token}: a bundle of {len(data)} bytes was not announced")
+        return _pieces(token, "bundle", data)
+
+    def tail(self, token: str, out: int, err: int, rep: int = 0) -> bytes:
         """Subscribe to a token that an earlier conversation started, from the first bytes that are not safe yet."""
-        self._open(token, _Conversation("tail", out, err))
-        return encode({"t": "tail", "token": token, "out": out, "err": err})
+        self._open(token, _Conversation("tail", {"out": out, "err": err, "rep": rep}))
+        return encode({"t": "tail", "token": token, "out": out, "err": err, "rep": rep})
 
-    def ack(self, token: str, out: int, err: int) -> bytes:
+    def ack(self, token: str, out: int, err: int, rep: int = 0) -> bytes:
         """Tell that the bytes before these offsets are safe with the controller."""
-        known = self._tokens[token]
-        if out > known.out or err > known.err:
-            raise ValueError(f"{token}: cannot acknowledge {out}+{err} bytes of {known.out}+{known.err} received")
-        return encode({"t": "ack", "token": token, "out": out, "err": err})
+        ends: dict[Stream, int] = {"out": out, "err": err, "rep": rep}
+        known = self._tokens[token].ends
+        if any(end > known[stream] for stream, end in ends.items()):
+            raise ValueError(f"{token}: cannot acknowledge {ends}, received are {known}")
+        return encode({"t": "ack", "token": token, "out": out, "err": err, "rep": rep})
 
     def cancel(self, token: str, grace_s: float) -> bytes:
         """Have the whole group of a job ended: TERM, and KILL after `grace_s`. Harmless when repeated."""
@@ -208,7 +206,7 @@ class NodeSession:
             raise ProtocolError(f"{kind} {n} answers no question")
         self._questions.remove((kind, n))
 
-    def _advance(self, event: Claimed | Started | OutputChunk | Ended | Refused | Absent) -> None:
+    def _advance(self, event: Claimed | Started | OutputChunk | Ended | Refused | Absent | Want) -> None:
         """Move the conversation about one token on."""
         known = self._tokens.get(event.token)
         if known is None:
@@ -221,11 +219,12 @@ class NodeSession:
             case Started(), "asked" | "claimed":
                 known.phase = "started"
             case Ended(outcome=outcome), "asked" | "claimed" | "started":
-                if (outcome.out, outcome.err) != (known.out, known.err):
-                    raise ProtocolError(
-                        f"{event.token} ended with {outcome.out}+{outcome.err} bytes, sent were {known.out}+{known.err}"
-                    )
+                sizes = {"out": outcome.out, "err": outcome.err, "rep": outcome.rep}
+                if sizes != known.ends:
+                    raise ProtocolError(f"{event.token} ended with {sizes}, sent were {known.ends}")
                 known.phase = "over"
+            case (Want(), "asked") if known.asked == "start" and known.bundle is not None:
+                pass  # it may want it again: what it got may have been damaged, or removed
             case (Refused(), "asked") if known.asked == "start":
                 known.phase = "over"
             case (Absent(), "asked") if known.asked == "tail":
@@ -238,15 +237,20 @@ class NodeSession:
 
 def _take(chunk: OutputChunk, known: _Conversation) -> None:
     """Move the offset of a stream on, which must be where the chunk begins."""
-    expected = known.out if chunk.stream == "out" else known.err
+    expected = known.ends[chunk.stream]
     if chunk.offset != expected or not chunk.data:
         raise ProtocolError(
             f"{chunk.token}: {len(chunk.data)} bytes of {chunk.stream} at {chunk.offset}, expected at {expected}"
         )
-    if chunk.stream == "out":
-        known.out += len(chunk.data)
-    else:
-        known.err += len(chunk.data)
+    known.ends[chunk.stream] += len(chunk.data)
+
+
+def _pieces(token: str, name: str, data: bytes) -> bytes:
+    """Encode an input in pieces; there is no piece of an empty one."""
+    return b"".join(
+        encode({"t": "input", "token": token, "name": name, "offset": offset}, data[offset : offset + _PIECE])
+        for offset in range(0, len(data), _PIECE)
+    )
 
 
 def _encode(header: Mapping[str, object], what: str) -> bytes:

@@ -32,8 +32,11 @@ OUTCOME: dict[str, Any] = {
     "message": None,
     "out": 0,
     "err": 0,
+    "rep": 0,
     "out_dropped": 0,
     "err_dropped": 0,
+    "rep_dropped": 0,
+    "left": [],
     "started_at": 1.0,
     "ended_at": 2.0,
     "cpu_s": 0.1,
@@ -72,12 +75,12 @@ def feed_all(session: NodeSession, chunks: Iterator[bytes]) -> list[NodeEvent]:
 
 
 def job_stream(token: str, seed: int) -> bytes:
-    """Return a whole job's frames with random output on both streams, the first of them claimed and started."""
+    """Return a whole job's frames with random output on all streams, the first of them claimed and started."""
     source = random.Random(seed)
     parts = [frame("claimed", token=token), frame("started", token=token, pid=7, at=1.0)]
-    sizes = {"out": 0, "err": 0}
+    sizes = {"out": 0, "err": 0, "rep": 0}
     for _ in range(source.randrange(6)):
-        stream, data = source.choice(["out", "err"]), source.randbytes(source.randrange(1, 300))
+        stream, data = source.choice(["out", "err", "rep"]), source.randbytes(source.randrange(1, 300))
         parts.append(frame("output", data, token=token, stream=stream, offset=sizes[stream]))
         sizes[stream] += len(data)
     return b"".join([*parts, ended(token, **sizes)])

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .entry import Entry
     from .identity import Identity
 
+RLIMITS = {
+    name: getattr(resource, "RLIMIT_" + name.upper())
+    for name in ("as", "core", "cpu", "data", "fsize", "memlock", "nofile", "nproc", "stack")
+}
 SOFT_FILES, HARD_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # before the relay raises its own
 
 

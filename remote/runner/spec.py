@@ -2,12 +2,14 @@
 
 import json
 
-from .spool import Refusal
+from .launch import RLIMITS
+from .spool import MAX_INPUT, Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict
 
+_HEXADECIMAL = frozenset("0123456789abcdef")
 MAX_SECONDS = 10 * 366 * 86400  # beyond ten years nobody means it
 
 
@@ -26,8 +28,12 @@ def check(spec: "Any") -> "Dict[str, Any]":
         for key, (expected, holds) in sorted(_KEYS.items())
         if key in spec and not holds(spec[key])
     ]
-    if not problems and not spec["script"] and not _is_command(spec["argv"]):
-        problems.append("spec.argv: expected a program, since there is no script")
+    if not problems and not spec["script"] and spec["bundle"] is None and not _is_command(spec["argv"]):
+        problems.append("spec.argv: expected a program, since there is no script and no bundle")
+    if not problems and spec["bundle"] is not None and (spec["script"] or spec["argv"] is not None):
+        problems.append("spec.bundle: expected no argv and no script beside it")
+    if not problems and spec["secret_files"] and not spec["secrets"]:
+        problems.append("spec.secret_files: expected secrets")
     if problems:
         raise Refusal("bad_spec", "; ".join(problems))
     return spec
@@ -75,6 +81,31 @@ def _is_count(value: "Any", limit: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
 
 
+def _is_nice(value: "Any") -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -20 <= value <= 19
+
+
+def _is_rlimits(value: "Any") -> bool:
+    if not isinstance(value, dict) or not value.keys() <= RLIMITS.keys():
+        return False
+    return all(
+        isinstance(pair, list) and len(pair) == 2 and all(end is None or _is_count(end, 2**53) for end in pair)
+        for pair in value.values()
+    )
+
+
+def _is_bundle(value: "Any") -> bool:
+    if not isinstance(value, dict) or value.keys() != {"sha256", "size", "function"}:
+        return False
+    is_hash = _is_text(value["sha256"]) and len(value["sha256"]) == 64 and set(value["sha256"]) <= _HEXADECIMAL
+    names = value["function"].split(":") if _is_text(value["function"]) else []
+    return is_hash and _is_count(value["size"], MAX_INPUT) and value["size"] > 0 and len(names) == 2 and all(names)
+
+
+def _is_one_of(*words: str) -> "Callable[[Any], bool]":
+    return lambda value: value in words
+
+
 def _is_bool(value: "Any") -> bool:
     return isinstance(value, bool)
 
@@ -87,14 +118,24 @@ _KEYS: "Dict[str, Any]" = {
     "argv": ("a list of texts or null", _or_null(_is_words)),
     "interpreter": ("a list of texts, the first not empty, or null", _or_null(_is_command)),
     "script": ("true or false", _is_bool),
+    "bundle": ("sha256, size and function as module:function, or null", _or_null(_is_bundle)),
     "stdin": ("true or false", _is_bool),
+    "params": ("true or false", _is_bool),
+    "secrets": ("true or false", _is_bool),
+    "secret_files": ("a list of names", lambda value: _is_words(value) and all(value)),
     "env": ("an object of texts, no '=' in a name", _is_env),
     "cwd": ("an absolute path or null", _or_null(lambda value: _is_text(value) and value.startswith("/"))),
     "umask": ("0 to 511 (0o777)", lambda value: _is_count(value, 0o777)),
+    "nice": ("-20 to 19 or null", _or_null(_is_nice)),
+    "rlimits": ("an object of [soft, hard], the names of %s" % ", ".join(sorted(RLIMITS)), _is_rlimits),
+    "new_privs": ("true or false", _is_bool),
     "tty": ("rows, cols and term, or null", _or_null(_is_tty)),
     "user": ("a name or null", _or_null(_is_name)),
     "group": ("a name or null", _or_null(_is_name)),
     "timeout_s": ("seconds or null", _or_null(is_seconds)),
+    "inactivity_s": ("seconds or null", _or_null(is_seconds)),
     "grace_s": ("seconds", is_seconds),
     "max_output": ("bytes, 0 or more", lambda value: _is_count(value, 2**53)),
+    "on_output_limit": ("gap, block or kill", _is_one_of("gap", "block", "kill")),
+    "leftovers": ("kill, wait or leave", _is_one_of("kill", "wait", "leave")),
 }

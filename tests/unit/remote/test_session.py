@@ -74,8 +74,9 @@ def test_start_sends_all_keys_of_the_spec_and_the_inputs_before_it() -> None:
     assert b"".join(item.payload for item in frames) == b"x" * 200_000
     assert frames[1].header["offset"] == len(frames[0].payload)
     assert set(frames[-1].header["spec"]) == {
-        *("argv", "interpreter", "script", "stdin", "env", "cwd", "umask", "tty", "user", "group"),
-        *("timeout_s", "grace_s", "max_output"),
+        *("argv", "interpreter", "bundle", "script", "stdin", "params", "secrets", "secret_files", "env", "cwd"),
+        *("umask", "nice", "rlimits", "new_privs", "tty", "user", "group", "timeout_s", "inactivity_s", "grace_s"),
+        *("max_output", "on_output_limit", "leftovers"),
     }
     assert frames[-1].header["spec"]["script"] is True
     assert frames[-1].header["spec"]["stdin"] is True
@@ -111,9 +112,12 @@ def test_a_token_is_not_followed_twice_at_once() -> None:
 def test_what_did_not_come_cannot_be_acknowledged() -> None:
     session = following()
     session.feed(frame("output", b"abc", token="j.1", stream="out", offset=0))
-    assert sent(session.ack("j.1", 3, 0))[0].header == {"t": "ack", "token": "j.1", "out": 3, "err": 0}
+    session.feed(frame("output", b"{}\n", token="j.1", stream="rep", offset=0))
+    assert sent(session.ack("j.1", 3, 0, 3))[0].header == {"t": "ack", "token": "j.1", "out": 3, "err": 0, "rep": 3}
     with pytest.raises(ValueError, match="cannot acknowledge"):
         session.ack("j.1", 4, 0)
+    with pytest.raises(ValueError, match="cannot acknowledge"):
+        session.ack("j.1", 3, 0, 4)
 
 
 def test_a_fault_about_a_foreign_token_is_told_without_it() -> None:
