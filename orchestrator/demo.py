@@ -7,11 +7,13 @@ it lives in one directory and ends with the demo.
 import contextlib
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from orchestrator.setting_groups import Web
 from remote.loopback import LoopbackNodes
 
 NODES = ("db01", "web01", "web02")
@@ -67,6 +69,16 @@ def site(directory: Path) -> Iterator[Path]:
         )
         (place / "release.sh").write_text(_SCRIPT)
         yield place
+
+
+def web_port() -> int:
+    """Return the usual port of the web pages, or 0 (any free one) where that is taken: a demo is never in the way."""
+    usual = Web().port
+    try:
+        socket.create_server(("127.0.0.1", usual)).close()
+    except OSError:
+        return 0
+    return usual
 
 
 def _quoted(path: Path) -> str:

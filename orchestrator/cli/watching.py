@@ -96,6 +96,6 @@ def _conclude(invocation: Invocation, run: Mapping[str, Any]) -> None:
 
 
 def _fold(names: list[str]) -> str:
-    from inventory.nodeset import fold  # noqa: PLC0415  ClusterShell is imported only when it is needed
+    from inventory.nodeset import fold  # noqa: PLC0415  needed by few commands
 
     return fold(names)

@@ -43,11 +43,13 @@ def signal_name(number: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a span of time, two figures at most: `0.3 s`, `42 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`."""
+    """Return a span of time, two figures at most: `17 ms`, `0.3 s`, `42 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`."""
     if seconds is None:
         return "-"
+    if seconds < 0.095:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"

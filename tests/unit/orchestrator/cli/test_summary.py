@@ -49,8 +49,9 @@ def test_a_killed_job_shows_the_code_that_a_shell_would_have() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (0.04, "0.0 s"), (9.94, "9.9 s"), (42.9, "42 s"), (60, "1 m 00 s"), (185, "3 m 05 s"),
-     (3599, "59 m 59 s"), (7800, "2 h 10 m"), (86399, "23 h 59 m"), (356400, "4 d 03 h"), (-3, "0.0 s")],
+    [(None, "-"), (0.017, "17 ms"), (0.096, "0.1 s"), (9.94, "9.9 s"), (42.9, "42 s"), (60, "1 m 00 s"),
+     (185, "3 m 05 s"), (3599, "59 m 59 s"), (7800, "2 h 10 m"), (86399, "23 h 59 m"), (356400, "4 d 03 h"),
+     (-3, "0 ms")],
 )  # fmt: skip
 def test_spans_of_time_have_two_figures(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
