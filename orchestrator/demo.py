@@ -90,6 +90,7 @@ def tour(place: Path, *, echo: "Echo") -> int:
     commands = (
         ("The same script on three nodes at once, live:", ("exec", "-w", "all", "--script", "release.sh", "2.4")),
         ("One command, equal answers folded:", ("exec", "-w", "all", "-G", "--", "uname", "-sr")),
+        ("Every run is kept, with all it printed:", ("history",)),
     )
     for title, words in commands:
         echo.heading(title, f"anyjob {shlex.join(words)}")

@@ -145,9 +145,12 @@ def demo(invocation: Invocation, *, keep: bool, directory: Path | None) -> None:
             with start_embedded(settings()):
                 code = stage.tour(site, echo=echo)
         echo.say("\nAll of it has been stopped and removed again. Next:\n")
-        echo.say("  make up                          the same nodes to play with, and the web pages")
-        echo.say("  anyjob init mysite               a site of your own: then edit mysite/inventory.yaml")
-        echo.say("  anyjob exec -w 'web[01-20]' -- uname -r")
+        for words, what in (
+            ("demo --keep", "the same nodes to play with, and the web pages"),
+            ("init mysite", "a site of your own: put your nodes into mysite/inventory.yaml"),
+            ("--help", "all commands"),
+        ):
+            echo.say(f"  {f'{sys.argv[0]} {words}':<30}  {what}")
         sys.exit(code)
 
 

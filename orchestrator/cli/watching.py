@@ -92,7 +92,7 @@ def _conclude(invocation: Invocation, run: Mapping[str, Any]) -> None:
     terminal = invocation.terminals.err
     if invocation.quiet or (run["total"] == 1 and run["state"] == "succeeded" and not terminal.tty):
         return
-    sys.stderr.write(summary(run, terminal, now=time.time()))
+    sys.stderr.write("\n" * terminal.tty + summary(run, terminal, now=time.time()))
 
 
 def _fold(names: list[str]) -> str:

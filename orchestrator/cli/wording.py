@@ -74,6 +74,13 @@ def moment(at: float | None) -> str:
     return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
+def recent(at: float, now: float) -> str:
+    """Return a point of time for a list: of today only the time of the day."""
+    then = time.localtime(at)
+    today = then[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
+
+
 def took(job: Facts, now: float) -> float | None:
     """Return how long a job has run or did run, in seconds; None if it never started."""
     started = job.get("started")

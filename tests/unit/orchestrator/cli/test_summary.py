@@ -1,8 +1,11 @@
+import time
+
 import pytest
 
 from orchestrator.cli.summary import summary
+from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.wording import duration, signal_name, size
+from orchestrator.cli.wording import duration, recent, signal_name, size
 from tests.unit.orchestrator.cli.runs import job, run
 
 PIPE = Terminal(tty=False, colour=False, columns=80)
@@ -39,6 +42,28 @@ def test_on_a_terminal_a_long_message_is_cut_at_its_edge() -> None:
     narrow = Terminal(tty=True, colour=False, columns=60)
     text = summary(run(job(state="start_failed", message="long " * 40)), narrow, now=2000.0)
     assert all(len(line) <= 60 for line in text.splitlines())
+
+
+def test_a_terminal_gets_no_column_with_nothing_in_it() -> None:
+    wide = Terminal(tty=True, colour=False, columns=80)
+    assert "MESSAGE" not in summary(run(job(state="succeeded")), wide, now=2000.0)
+    assert "MESSAGE" in summary(run(job(state="start_failed", message="why")), wide, now=2000.0)
+    assert "MESSAGE" in summary(run(job(state="succeeded")), PIPE, now=2000.0)
+
+
+def test_the_widest_columns_are_cut_first_and_the_first_column_never() -> None:
+    row = ["id" * 13, "n" * 30, "w" * 50, "short"]
+    lines = table(("ID", "NODES", "WHAT", "X"), [row], Terminal(tty=True, colour=False, columns=77)).splitlines()
+    assert lines[1] == f"{row[0]}  {'n' * 19}…  {'w' * 19}…  short"
+    assert table(("ID", "NODES", "WHAT", "X"), [row], PIPE).splitlines()[1] == "  ".join(row)
+
+
+def test_of_today_only_the_time_of_day_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert (recent(1000.0, 2000.0), recent(1000.0, 90_000.0)) == ("00:16:40", "1970-01-01 00:16")
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_killed_job_shows_the_code_that_a_shell_would_have() -> None:
