@@ -13,6 +13,7 @@ from pathlib import Path
 
 from inventory.problems import InvalidFilesError
 from jobs.plan import Defaults
+from orchestrator import VERSION
 from orchestrator.catalogue import Catalogue
 from orchestrator.controller import Controller
 from orchestrator.dispatcher import Dispatcher, DispatcherOptions
@@ -27,7 +28,6 @@ from remote.transport import SshOptions, Transport
 log = logging.getLogger(__name__)
 _UPKEEP_S = 15.0
 _DISPATCHER = "main"
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def running(load: Callable[[], Settings], *, embedded: bool) -> AsyncItera
     `load` reads the settings: now, and at each reload.
 
     Raises:
-        StoreUnavailableError, EmbeddedRedisError, InvalidFilesError: told for people.
+        StoreUnavailableError, SocketTakenError, InvalidFilesError: told for people.
         ExceptionGroup: with StaleEpochError, when a newer daemon has taken over.
     """
     settings = load()

@@ -22,7 +22,7 @@ async def serve(load: Callable[[], Settings], *, beside: Beside | None = None) -
 
     Raises:
         InvalidFilesError: the settings or the inventory cannot be used; nothing has been started then.
-        StoreUnavailableError, EmbeddedRedisError: Redis cannot be reached or started.
+        StoreUnavailableError: Redis cannot be reached or started.
         ExceptionGroup: a newer daemon has taken over.
     """
     stop, reload = asyncio.Event(), asyncio.Event()

@@ -7,11 +7,13 @@ it lives in one directory and ends with the demo.
 import contextlib
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from orchestrator.setting_groups import Web
 from remote.loopback import LoopbackNodes
 
 NODES = ("db01", "web01", "web02")
@@ -69,6 +71,16 @@ def site(directory: Path) -> Iterator[Path]:
         yield place
 
 
+def web_port() -> int:
+    """Return the usual port of the web pages, or 0 (any free one) where that is taken: a demo is never in the way."""
+    usual = Web().port
+    try:
+        socket.create_server(("127.0.0.1", usual)).close()
+    except OSError:
+        return 0
+    return usual
+
+
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
@@ -78,6 +90,7 @@ def tour(place: Path, *, echo: "Echo") -> int:
     commands = (
         ("The same script on three nodes at once, live:", ("exec", "-w", "all", "--script", "release.sh", "2.4")),
         ("One command, equal answers folded:", ("exec", "-w", "all", "-G", "--", "uname", "-sr")),
+        ("Every run is kept, with all it printed:", ("history",)),
     )
     for title, words in commands:
         echo.heading(title, f"anyjob {shlex.join(words)}")

@@ -5,11 +5,15 @@ offsets. So a follower that is slow, or that comes back later, misses nothing an
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Container, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
+from inventory.nodeset import fold
+from jobs.jobset import aggregate
 from jobs.lifecycle import TERMINAL
 from jobs.records import RunRecord
 from orchestrator.store.interface import RunEvent, Store, StreamName
@@ -86,7 +90,21 @@ async def follow(store: Store, run: RunRecord, position: Position, *, output: bo
         finally:
             news.cancel()
     final = await store.run(run.id, with_jobs=True)
-    yield End(run if final is None else final)
+    yield End(run if final is None else narrowed(final, reader.jobs))
+
+
+def narrowed(run: RunRecord, jobs: Container[str]) -> RunRecord:
+    """Return a run as if it had these jobs alone: with their counts, state and nodes."""
+    kept = tuple(job for job in run.jobs or () if job.id in jobs)
+    if len(kept) == len(run.jobs or ()):
+        return run
+    counts = Counter(job.state for job in kept)
+    nodes = fold([job.node for job in kept])
+    ends = [job.ended for job in kept]
+    ended = None if None in ends else max((end for end in ends if end is not None), default=None)
+    return msgspec.structs.replace(
+        run, jobs=kept, total=len(kept), counts=dict(counts), state=aggregate(counts), nodes=nodes, ended=ended
+    )
 
 
 class _Reader:

@@ -190,12 +190,25 @@ class Operations:
     async def _complete(self, call: Call) -> None:
         prefix = call.maybe("prefix", str) or ""
         kind = call.text("kind")
-        if kind in ("run", "job"):
+        if kind == "run":
             items = [record.id for record in await self._service.runs(active=False, limit=200, before=None)]
+        elif kind == "job":
+            items = await self._job_ids(prefix)
         else:
             inventory = await self._service.inventory(call.texts("inventory"))
             items = list(inventory.nodes if kind == "node" else inventory.groups)
         await call.ok({"items": [item for item in items if item.startswith(prefix)][:200]})
+
+    async def _job_ids(self, prefix: str) -> list[str]:
+        """Return the members of the run before the hyphen: all jobs of all runs would be too many to choose from."""
+        run_id, hyphen, _ = prefix.partition("-")
+        if not hyphen:
+            return []
+        try:
+            run = await self._service.run(run_id)
+        except ServiceError:
+            return []
+        return [job.id for job in run.jobs or ()]
 
 
 def _stream(text: str) -> StreamName:

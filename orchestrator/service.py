@@ -5,14 +5,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from inventory import InvalidFilesError, Inventory, Node, TargetError, fold
 from inventory.route import Route
 from jobs.plan import Defaults, Plan, PlannedNode, RequestError, plan
 from jobs.records import Request, RunRecord
 from orchestrator.catalogue import Catalogue
-from orchestrator.following import Item, Position, follow
+from orchestrator.following import Item, Position, follow, narrowed
 from orchestrator.store.interface import Output, Store, StreamName
 
 
@@ -153,9 +151,7 @@ class Service:
             raise ServiceError("not_found", f"there is no run {text!r}; `anyjob ps` and `anyjob history` list them")
         if "-" not in text:
             return record
-        job_id = await self.job_id(text)
-        jobs = tuple(job for job in record.jobs or () if job.id == job_id)
-        return msgspec.structs.replace(record, jobs=jobs)
+        return narrowed(record, {await self.job_id(text)})
 
     async def resolve(self, text: str) -> str:
         """Return the run's id that `text` means."""

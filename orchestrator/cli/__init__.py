@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from orchestrator import VERSION
 from orchestrator.cli.invocation import COMMON, ERRORS, Failure, Invocation, common
 
 _COMMANDS: Final = {
@@ -71,9 +72,17 @@ class _Commands(click.Group):
             _forget_output()
             ctx.exit(141)
         except Exception as error:
-            if not _is_for_people(error):
+            told = _single(error)
+            if not _is_for_people(told):
                 raise
-            raise Failure(error, ctx.ensure_object(Invocation)) from error
+            raise Failure(told, ctx.ensure_object(Invocation)) from error
+
+
+def _single(error: Exception) -> Exception:
+    """Return the one error that groups of tasks have wrapped, and a group of several as it is."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _is_for_people(error: Exception) -> bool:
@@ -84,8 +93,8 @@ def _is_for_people(error: Exception) -> bool:
         "InvalidFilesError": "inventory.problems",
         "SiteError": "orchestrator.site",
         "StoreUnavailableError": "orchestrator.store.interface",
-        "EmbeddedRedisError": "orchestrator.store.embedded",
         "SocketTakenError": "orchestrator.local_server",
+        "PortUnavailableError": "web.application",
     }
     return any(told.get(kind.__name__) == kind.__module__ for kind in type(error).__mro__)
 
@@ -98,12 +107,7 @@ def _forget_output() -> None:
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001  click's form
     if value:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  20 ms
-
-        try:
-            click.echo(f"anyjob {version('anyjob')}")
-        except PackageNotFoundError:
-            click.echo("anyjob (not installed: run from its sources)")
+        click.echo(f"anyjob {VERSION}")
         context.exit()
 
 
@@ -119,7 +123,7 @@ def cli(context: click.Context) -> None:
     """Run jobs on any set of Linux nodes over SSH, and watch them live.
 
     \b
-    anyjob exec -w web[01-20] -- uname -r       the same command everywhere
+    anyjob exec -w 'web[01-20]' -- uname -r     the same command everywhere
     anyjob exec -a -G -- cat /etc/os-release    identical output folded
     anyjob ps                                   what runs now
     anyjob follow RUN                           watch it from anywhere

@@ -13,7 +13,7 @@ from orchestrator.cli.options import DURATION, Examples
 from orchestrator.cli.summary import counts_line, job_table, state_style
 from orchestrator.cli.table import Cell, Row, table
 from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.wording import duration, moment
+from orchestrator.cli.wording import duration, moment, recent
 
 Run = Mapping[str, Any]
 _STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -110,7 +110,7 @@ def _runs(runs: Sequence[Run], terminal: Terminal, *, empty: str) -> str:
         [
             run["id"],
             Cell(run["state"], state_style(run["state"])),
-            moment(run["created"]),
+            recent(run["created"], now) if terminal.tty else moment(run["created"]),
             duration((run.get("ended") or now) - run["created"]),
             run["user"],
             f"{run['nodes']} ({run['total']})" if run["total"] > 1 else run["nodes"],

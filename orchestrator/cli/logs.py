@@ -96,7 +96,9 @@ anyjob follow https://anyjob.example.org/runs/01JD0A...
 def follow(invocation: Invocation, /, run: str, view: View) -> None:
     """Watch a run from its beginning until it ends, as `exec` does. Ctrl-C asks; leaving costs the run nothing."""
     with invocation.daemon() as client:
-        sys.exit(watch_run(invocation, client, view, run=client.call("run", id=run)["id"]))
+        found = client.call("run", id=run)
+        alone = "-" in run and len(found["jobs"]) == 1
+        sys.exit(watch_run(invocation, client, view, run=found["jobs"][0]["id"] if alone else found["id"]))
 
 
 @click.command(
@@ -151,7 +153,7 @@ def _go_on(client: Client, run: Mapping[str, Any], wanted: Wanted, screen: Scree
     offsets: Offsets = {
         job["id"]: {name: _start(client, job, name, wanted.tail) for name in FD} for job in jobs.values()
     }
-    for frame in client.follow(run["id"], offsets=offsets):
+    for frame in client.follow(next(iter(jobs)) if len(jobs) == 1 else run["id"], offsets=offsets):
         header = frame.header
         if header.get("job", next(iter(jobs))) in jobs and header.get("stream", wanted.streams[0]) in wanted.streams:
             _write(screen.feed(frame))

@@ -100,7 +100,7 @@ def check(invocation: Invocation, /, target: str | None, become: Sequence[str], 
     cls=Examples,
     examples="""
 anyjob nodes trust                   show the keys of all nodes, ask, write them into the site's known_hosts
-anyjob nodes trust web[01-20] --yes
+anyjob nodes trust 'web[01-20]' --yes
 anyjob nodes trust web17 --replace   its key has changed, and you know why
 """,
 )
@@ -216,7 +216,7 @@ def _checked(found: Sequence[Node], become: Sequence[str], terminal: Terminal) -
                 f"{node.get('python') or '-'} {node.get('python_path') or ''}".strip(),
                 str(node.get("login") or "-"),
                 "-" if node.get("spool_free") is None else size(node["spool_free"]),
-                "-" if offset is None else f"{offset:+.1f} s",
+                "-" if offset is None else f"{round(offset, 1) + 0:+.1f} s",
                 users,
             ]
         )

@@ -7,6 +7,7 @@ from orchestrator.cli.tally import Tally
 from orchestrator.cli.terminal import Terminal
 
 _BAR: Final = 20
+_LINE: Final = "━"  # where colours tell the groups apart
 _NAMED: Final = 3
 _GROUPS: Final = (
     # word, states, mark in the bar, colour
@@ -27,7 +28,7 @@ def progress_line(tally: Tally, elapsed_s: float, terminal: Terminal, *, connect
         number = sum(counts.get(state, 0) for state in states)
         cells = round((shown + number) * _BAR / total) - round(shown * _BAR / total)
         shown += number
-        bar += terminal.paint(mark * cells, colour)
+        bar += terminal.paint((_LINE if terminal.colour and terminal.unicode else mark) * cells, colour)
         if number:
             words.append((f"{number} {word}", colour))
     texts = [f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02}", _waiting_for(tally.active())]
@@ -43,7 +44,7 @@ def _waiting_for(active: list[dict[str, Any]]) -> str:
 
 def _fit(bar: str, words: list[tuple[str, str]], texts: list[str], terminal: Terminal) -> str:
     room = terminal.columns - 1 - (_BAR + 2)
-    line = f"[{bar}]"
+    line = bar if terminal.colour and terminal.unicode else f"[{bar}]"
     for text, style in [*words, *((text, "") for text in texts if text)]:
         if len(text) + 2 > room:
             break

@@ -38,10 +38,10 @@ class Selected:
     cls=Examples,
     context_settings={"allow_interspersed_args": False, "show_default": False},
     examples="""
-anyjob exec -w web[01-20] -- systemctl is-active nginx   no shell: a program and its arguments
-anyjob exec -g web -- 'df -h / | tail -1'                one word is run by sh -c
-anyjob exec -a -G -- uname -r                            identical output folded
-anyjob exec -w db1 --script backup.sh -- --full          a local script with its arguments
+anyjob exec -w 'web[01-20]' -- systemctl is-active nginx   no shell: a program and its arguments
+anyjob exec -g web -- 'df -h / | tail -1'                  one word is run by sh -c
+anyjob exec -a -G -- uname -r                              identical output folded
+anyjob exec -w db1 --script backup.sh -- --full            a local script with its arguments
 anyjob exec -w '@web&dc=fra!web03' --timeout 5m -d -- ./rebuild
 tar c site | anyjob exec -w web1 --stdin --cwd /srv -- tar x
 """,
@@ -58,7 +58,7 @@ tar c site | anyjob exec -w web1 --stdin --cwd /srv -- tar x
 @click.option("-g", "--group", multiple=True, type=GROUP, metavar="GROUP", help="All nodes of a group (repeatable).")
 @click.option("-a", "--all", "every", is_flag=True, help="All nodes of the inventory.")
 @click.option("-x", "--exclude", metavar="TARGET", type=TARGET, help="But not these.")
-@click.option("-l", "--limit", metavar="TARGET", type=TARGET, help="Only those of them that are also here (or @FILE).")
+@click.option("-l", "--limit", metavar="TARGET", type=TARGET, help="Only those of them that are also here, as ^FILE.")
 @click.option(
     "-i",
     "--inventory",

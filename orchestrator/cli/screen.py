@@ -1,11 +1,13 @@
 """Frames of `follow` in, bytes to write out: how a run looks while it is watched. Pure: nothing here writes.
 
-`Lines` is what people see by default (`node: line`, as clush and pdsh), `Raw` the bytes as they came. `gather.Gather`
-folds identical output, `machine.Ndjson` and `machine.Document` are for programs.
+`Lines` is what people see by default (`node: line`, as clush and pdsh; on a terminal all lines begin in one column),
+`Raw` the bytes as they came. `gather.Gather` folds identical output, `machine.Ndjson` and `machine.Document` are for
+programs.
 
 A chunk is handled by a few passes in C (`translate`, `replace`), never line by line.
 """
 
+import json
 from typing import Final, NamedTuple, Protocol
 
 from orchestrator.cli.escapes import Neutraliser, plain
@@ -17,6 +19,8 @@ OUT: Final = 1
 ERR: Final = 2
 HELD_MAX: Final = 64 << 10  #: bytes of a line without an end that are kept back; then the line is broken
 FD: Final = {"stdout": OUT, "stderr": ERR}
+_COLOURS: Final = ("cyan", "green", "yellow", "magenta", "blue")  # of neighbouring nodes; red is for standard error
+_ALIGNED_MAX: Final = 24  # a longer name may stick out
 
 
 class Write(NamedTuple):
@@ -78,12 +82,16 @@ class Lines:
         self._terminals = terminals
         self._prefix = prefix
         self._safe = safe
+        self._width = 0
         self._streams: dict[tuple[str, str], _Stream] = {}
 
     def feed(self, frame: Frame) -> list[Write]:
         """Return the whole lines that a frame completes, and notices of jobs that ended badly."""
         header = frame.header
         match header["t"]:
+            case "snapshot" if self._terminals.out.tty and self._prefix:
+                names = (len(job["node"]) for job in json.loads(frame.payload)["jobs"])
+                self._width = max((name for name in names if name <= _ALIGNED_MAX), default=0)
             case "output":
                 stream = self._stream(header["job"], header["node"], header["stream"])
                 return stream.writes(stream.feed(frame.payload))
@@ -107,10 +115,16 @@ class Lines:
         if stream is None:
             fd = FD[name]
             terminal = self._terminals.of(fd)
-            label = terminal.paint(f"{plain(node)}:", "blue" if fd == OUT else "red") + " " if self._prefix else ""
+            label = self._label(job, plain(node), fd) if self._prefix else ""
             neutraliser = Neutraliser(colour=terminal.colour) if self._safe else None
             stream = self._streams[job, name] = _Stream(fd, label.encode(), neutraliser)
         return stream
+
+    def _label(self, job: str, node: str, fd: int) -> str:
+        terminal = self._terminals.of(fd)
+        number = int(job.partition("-")[2] or 1)
+        colour = _COLOURS[(number - 1) % len(_COLOURS)] if fd == OUT else "red"
+        return terminal.paint(f"{node}:", colour) + " " * (1 + max(0, self._width - len(node)) * terminal.tty)
 
     def _flush(self, key: tuple[str, str]) -> list[Write]:
         stream = self._streams.pop(key, None)

@@ -26,10 +26,13 @@ def _serve(invocation: Invocation, load: Callable[[], Settings], *, web: Callabl
     for problem in settings.warnings:
         invocation.say(f"anyjob: {problem}")
     beside = None if web is None else lambda: _pages(settings, web)
+    taken_over = False
     try:
         asyncio.run(process.serve(load, beside=beside))
-    except* StaleEpochError as errors:
-        raise click.ClickException("a newer daemon has taken over this site's store; this one has stopped") from errors
+    except* StaleEpochError:
+        taken_over = True
+    if taken_over:
+        raise click.ClickException("a newer daemon has taken over this site's store; this one has stopped")
 
 
 def _pages(settings: Settings, announce: Callable[[str], None]) -> Coroutine[None, None, None]:
@@ -130,10 +133,11 @@ def demo(invocation: Invocation, *, keep: bool, directory: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="anyjob-demo-") as scratch:
         place = directory or (Path.cwd() / ".demo" if keep else Path(scratch))
         echo.say("Starting three SSH nodes on this machine, a private Redis and the daemon ...")
+        port = invocation.env.get("ANYJOB_WEB_PORT") or str(stage.web_port())
         with stage.site(place) as site:
 
             def settings() -> Settings:
-                return load(find(site, {}, Path.cwd()), {"ANYJOB_LOG_LEVEL": "warning"})
+                return load(find(site, {}, Path.cwd()), {"ANYJOB_LOG_LEVEL": "warning", "ANYJOB_WEB_PORT": port})
 
             if keep:
                 _serve(invocation, settings, web=lambda link: _stay(echo.say, site, link))
@@ -141,9 +145,12 @@ def demo(invocation: Invocation, *, keep: bool, directory: Path | None) -> None:
             with start_embedded(settings()):
                 code = stage.tour(site, echo=echo)
         echo.say("\nAll of it has been stopped and removed again. Next:\n")
-        echo.say("  make up                          the same nodes to play with, and the web pages")
-        echo.say("  anyjob init mysite               a site of your own: then edit mysite/inventory.yaml")
-        echo.say("  anyjob exec -w web[01-20] -- uname -r")
+        for words, what in (
+            ("demo --keep", "the same nodes to play with, and the web pages"),
+            ("init mysite", "a site of your own: put your nodes into mysite/inventory.yaml"),
+            ("--help", "all commands"),
+        ):
+            echo.say(f"  {f'{sys.argv[0]} {words}':<30}  {what}")
         sys.exit(code)
 
 
@@ -154,5 +161,5 @@ def _stay(say: Callable[[str], None], site: Path, link: str) -> None:
     say(f"    export ANYJOB_SITE={site}")
     say(f"    {sys.argv[0]} nodes check")
     say(f"    {sys.argv[0]} exec -w all -G -- uname -sr")
-    say(f"    {sys.argv[0]} exec -w web[01-02] -d -- 'for n in 1 2 3 4 5; do echo $n; sleep 1; done'")
+    say(f"    {sys.argv[0]} exec -g web -d -- 'for n in 1 2 3 4 5; do echo $n; sleep 1; done'")
     say(f"    {sys.argv[0]} ps\n")

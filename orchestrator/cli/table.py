@@ -21,15 +21,25 @@ Row = Sequence[Cell | str]
 
 
 def table(head: Sequence[str], rows: Sequence[Row], terminal: Terminal) -> str:
-    """Return lines with aligned columns. On a terminal the last column is cut at the edge, otherwise nothing is cut."""
+    """Return lines with aligned columns.
+
+    On a terminal the widest columns are cut until a line fits, but never the first, and a last column with nothing in
+    it is left out. Elsewhere all columns are there, and whole.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(name), *(len(row[index].text) for row in cells)]) for index, name in enumerate(head)]
+    if terminal.tty and not any(row[-1].text for row in cells):
+        head, cells, widths = head[:-1], [row[:-1] for row in cells], widths[:-1]
     if terminal.tty:
-        used = sum(widths[:-1]) + len(_GAP) * (len(head) - 1)
-        widths[-1] = max(_NARROWEST, min(widths[-1], terminal.columns - used))
+        _fit(widths, terminal.columns - len(_GAP) * (len(head) - 1))
     lines = [_line([Cell(name, ("bold",)) for name in head], widths, terminal)]
     lines += [_line(row, widths, terminal) for row in cells]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _fit(widths: list[int], room: int) -> None:
+    while sum(widths) > room and max(widths[1:]) > _NARROWEST:
+        widths[1 + widths[1:].index(max(widths[1:]))] -= 1
 
 
 def _cell(value: Cell | str) -> Cell:

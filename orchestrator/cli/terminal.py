@@ -3,10 +3,19 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Final, Self
+from typing import Final, Self, TextIO
 
 _DEFAULT_COLUMNS: Final = 80
-_CODES: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36", "bold": "1", "dim": "2"}
+_CODES: Final = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bold": "1",
+    "dim": "2",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +25,10 @@ class Terminal:
     tty: bool
     colour: bool
     columns: int
+    unicode: bool = False  #: whether it can show more than ASCII
 
     @classmethod
-    def of(cls, stream: IO[str], env: Mapping[str, str], *, colour: bool | None = None) -> Self:
+    def of(cls, stream: TextIO, env: Mapping[str, str], *, colour: bool | None = None) -> Self:
         """Look at `stream`. `colour` is the person's own word (`--no-color`), None = the environment decides."""
         tty = stream.isatty()
         columns = int(env["COLUMNS"]) if env.get("COLUMNS", "").isdecimal() else 0
@@ -28,7 +38,8 @@ class Terminal:
             except (OSError, ValueError):
                 columns = 0
         wanted = wants_colour(env, tty=tty) if colour is None else colour
-        return cls(tty=tty, colour=wanted, columns=columns or _DEFAULT_COLUMNS)
+        unicode = (stream.encoding or "").lower().startswith("utf")
+        return cls(tty=tty, colour=wanted, columns=columns or _DEFAULT_COLUMNS, unicode=unicode)
 
     @property
     def moves(self) -> bool:

@@ -180,7 +180,7 @@ class Watch:
         return self._detach() if answer.startswith(b"d") and self._habits.can_detach else None
 
     def _still_running(self) -> str:
-        from inventory.nodeset import fold  # noqa: PLC0415  ClusterShell is imported only when it is needed
+        from inventory.nodeset import fold  # noqa: PLC0415  needed by few commands
 
         active = [job["node"] for job in self.tally.active()]
         return f"not ended yet: {fold(active)} ({len(active)})" if active else "the run is about to end"

@@ -92,10 +92,10 @@ def _conclude(invocation: Invocation, run: Mapping[str, Any]) -> None:
     terminal = invocation.terminals.err
     if invocation.quiet or (run["total"] == 1 and run["state"] == "succeeded" and not terminal.tty):
         return
-    sys.stderr.write(summary(run, terminal, now=time.time()))
+    sys.stderr.write("\n" * terminal.tty + summary(run, terminal, now=time.time()))
 
 
 def _fold(names: list[str]) -> str:
-    from inventory.nodeset import fold  # noqa: PLC0415  ClusterShell is imported only when it is needed
+    from inventory.nodeset import fold  # noqa: PLC0415  needed by few commands
 
     return fold(names)

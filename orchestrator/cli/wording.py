@@ -43,11 +43,13 @@ def signal_name(number: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a span of time, two figures at most: `0.3 s`, `42 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`."""
+    """Return a span of time, two figures at most: `17 ms`, `0.3 s`, `42 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`."""
     if seconds is None:
         return "-"
+    if seconds < 0.095:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -70,6 +72,13 @@ def size(number: int) -> str:
 def moment(at: float | None) -> str:
     """Return a point of time in the person's own time zone (`TZ`)."""
     return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def recent(at: float, now: float) -> str:
+    """Return a point of time for a list: of today only the time of the day."""
+    then = time.localtime(at)
+    today = then[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
 
 
 def took(job: Facts, now: float) -> float | None:

@@ -98,7 +98,7 @@ def tell(context: BrowserContext) -> Iterator[list[str]]:
     told: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
-        refused_form = message.text.endswith("status of 422 (Unprocessable Entity)")  # Chromium says this of any answer
+        refused_form = "the server responded with a status of 422 " in message.text  # Chromium says this of any answer
         if message.type in ("error", "warning") and not refused_form:
             told.append(message.text)
 

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -131,3 +132,47 @@ def test_one_job_of_a_run_is_cancelled_alone(live: Site) -> None:
     assert state("node02") in ("running", "claimed", "dispatching")
     live.run("cancel", run, check=0)
     live.run("wait", run, "--timeout", "60s")
+
+
+def test_the_id_of_a_job_names_that_job_alone(live: Site) -> None:
+    run = run_id(live, "-w", "node[01-02]", "-d", "--", "echo from $ANYJOB_NODE; test $ANYJOB_NODE = node01")
+    assert live.run("wait", run, "--timeout", "60s").code == 2
+    followed = live.run("follow", f"{run[-6:]}-1", check=0)
+    assert followed.out == b"node01: from node01\n"
+    assert live.run("logs", "-f", f"{run}-2", check=0).out == b"node02: from node02\n"
+    assert live.run("wait", f"{run}-1", check=0).out.decode() == f"{run} succeeded: 1 node: 1 succeeded\n"
+    assert live.run("wait", f"{run}-2").code == 1
+    shown = live.run("-o", "json", "show", f"{run}-2", check=0).json
+    assert (shown["state"], shown["nodes"], shown["counts"]) == ("failed", "node02", {"failed": 1})
+    assert [job["node"] for job in shown["jobs"]] == ["node02"]
+
+
+def test_ids_of_jobs_are_completed_behind_their_run(live: Site) -> None:
+    run = run_id(live, "-w", "node[01-02]", "-d", "--", "true")
+    for begun, offered in ((run[:20], [run]), (f"{run}-", [f"{run}-1", f"{run}-2"])):
+        env = {"_ANYJOB_COMPLETE": "bash_complete", "COMP_WORDS": f"anyjob --site {live.directory} follow {begun}"}
+        done = subprocess.run(
+            [ANYJOB], env=os.environ | env | {"COMP_CWORD": "4"}, capture_output=True, timeout=60, check=True
+        )
+        assert done.stdout.decode().split() == [f"plain,{item}" for item in offered]
+    live.run("wait", run, check=0)
+
+
+def test_what_cannot_be_served_is_told_in_one_line(live: Site, site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for words in (("web",), ("demo", "--keep", "--directory", str(site.directory / "demo"))):
+            answer = live.run(*words, check=1, env={"ANYJOB_WEB_PORT": port})
+            assert (
+                answer.err.decode()
+                == f"error: 127.0.0.1:{port}: Address already in use; choose another port, or 0 for a free one\n"
+            )
+    second = live.run("up", check=1).err.decode()
+    assert second.startswith("error: ")
+    assert "is in use by process" in second
+    assert second.count("\n") == 1
+
+
+def test_pages_without_a_daemon_tell_how_to_start_one(site: Site) -> None:
+    answer = site.run("web", check=1)
+    assert "start one with: anyjob daemon" in answer.err.decode()

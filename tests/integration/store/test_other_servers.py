@@ -158,7 +158,7 @@ async def tls(external: External, tmp_path: Path) -> AsyncIterator[StoreSettings
     write_certificate(key, certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    ends: list[asyncio.WriteTransport] = []
+    ends: list[asyncio.StreamWriter] = []
     copies: set[asyncio.Task[None]] = set()
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
@@ -168,7 +168,7 @@ async def tls(external: External, tmp_path: Path) -> AsyncIterator[StoreSettings
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back_reader, back_writer = await asyncio.open_connection("127.0.0.1", external.port)
-        ends.extend((writer.transport, back_writer.transport))
+        ends.extend((writer, back_writer))
         copies.update(map(asyncio.create_task, (copy(reader, back_writer), copy(back_reader, writer))))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -181,7 +181,8 @@ async def tls(external: External, tmp_path: Path) -> AsyncIterator[StoreSettings
         task.cancel()
     await asyncio.gather(*copies, return_exceptions=True)
     for end in ends:
-        end.abort()
+        end.close()
+    await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
 
 
 def write_certificate(key_file: Path, certificate_file: Path) -> None:

@@ -48,6 +48,29 @@ def test_one_target_is_sent_as_it_is(anyjob: CommandLine, peer: ScriptedPeer) ->
     assert (request["target"], request["argv"]) == ("@web&dc=fra!web03", ["uname", "-n"])
 
 
+def test_files_in_targets_are_read_where_they_were_typed(anyjob: CommandLine, peer: ScriptedPeer) -> None:
+    ends(peer, job(state="succeeded"), state="succeeded")
+    (anyjob.home / "up.txt").write_text("web[01-02]  # the new ones\ndb1\n")
+    anyjob("exec", "-w", "web*&@./up.txt", "-l", "^up.txt", "-x", "^up.txt!db1", "true")
+    request = peer.asked("submit")[0]["request"]
+    assert request["target"] == "web*&(web[01-02],db1)"
+    assert (request["limit"], request["exclude"]) == ("(web[01-02],db1)", "(web[01-02],db1)!db1")
+
+
+def test_a_file_in_a_target_that_cannot_be_read_is_told_as_the_daemon_tells(
+    anyjob: CommandLine, peer: ScriptedPeer
+) -> None:
+    for words in (("exec", "-w", "@./gone", "true"), ("nodes", "list", "@./gone")):
+        result = anyjob(*words)
+        assert result.returncode == 1
+        assert result.stderr.decode().splitlines() == [
+            "error: './gone' cannot be read: No such file or directory", "  @./gone", "  ^^^^^^^",
+        ]  # fmt: skip
+        told = json.loads(anyjob("-o", "json", *words).stderr)
+        assert told["error"]["code"] == "bad_target"
+    assert peer.calls == []
+
+
 def test_script_and_standard_input_are_the_payload(anyjob: CommandLine, peer: ScriptedPeer) -> None:
     ends(peer, job(state="succeeded"), state="succeeded")
     (anyjob.home / "backup.sh").write_bytes(b"#!/bin/sh\ncat\n")

@@ -22,6 +22,13 @@ def test_the_line_tells_how_many_are_where_and_who_is_not_done() -> None:
     assert line == "[#####xxxxx>>>>>.....]  1 done  1 failed  1 running  1 waiting  1:15  web03 web04"
 
 
+def test_colours_draw_the_bar_where_there_are_colours() -> None:
+    line = progress_line(
+        tally("succeeded", "running"), 0, Terminal(tty=True, colour=True, columns=80, unicode=True), connected=True
+    )
+    assert line.startswith(f"\x1b[32m{'━' * 10}\x1b[0m\x1b[36m{'━' * 10}\x1b[0m  ")
+
+
 def test_many_names_are_counted() -> None:
     assert progress_line(tally(*["running"] * 6), 0, WIDE, connected=True).endswith("web01 web02 web03 and 3 more")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.screen import ERR, HELD_MAX, OUT, Lines, Raw, Screen, Terminals
 from orchestrator.cli.terminal import Terminal
-from tests.unit.orchestrator.cli.runs import as_frame, event, output
+from tests.unit.orchestrator.cli.runs import as_frame, event, job, output, run, snapshot
 
 PIPE = Terminal(tty=False, colour=False, columns=80)
 TTY = Terminal(tty=True, colour=True, columns=80)
@@ -27,10 +27,23 @@ def test_standard_error_goes_to_standard_error() -> None:
     assert written(Lines(PIPES), output(b"bad\n", stream="stderr")) == ("", "web01: bad\n")
 
 
-def test_labels_have_the_colours_of_clush() -> None:
+def test_neighbours_have_different_colours_and_standard_error_is_red() -> None:
     screen = Lines(Terminals(TTY, TTY))
-    out, err = written(screen, output(b"a\n"), output(b"b\n", stream="stderr"))
-    assert (out, err) == ("\x1b[34mweb01:\x1b[0m a\n", "\x1b[31mweb01:\x1b[0m b\n")
+    out, err = written(screen, output(b"a\n"), output(b"b\n", stream="stderr"), output(b"c\n", node="web02", index=2))
+    assert out == "\x1b[36mweb01:\x1b[0m a\n\x1b[32mweb02:\x1b[0m c\n"
+    assert err == "\x1b[31mweb01:\x1b[0m b\n"
+
+
+def test_lines_begin_in_one_column_on_a_terminal_and_only_there() -> None:
+    plain = Terminal(tty=True, colour=False, columns=80)
+    messages = (
+        snapshot(run(job("db1"), job("web01", index=2), job("n" * 30, index=3))),
+        output(b"a\n", node="db1"),
+        output(b"b\n", node="web01", index=2),
+        output(b"c\n", node="n" * 30, index=3),
+    )
+    assert written(Lines(Terminals(plain, plain)), *messages)[0] == f"db1:   a\nweb01: b\n{'n' * 30}: c\n"
+    assert written(Lines(PIPES), *messages)[0] == f"db1: a\nweb01: b\n{'n' * 30}: c\n"
 
 
 def test_a_line_in_pieces_is_shown_whole_and_not_before_its_end() -> None:

@@ -1,8 +1,11 @@
+import time
+
 import pytest
 
 from orchestrator.cli.summary import summary
+from orchestrator.cli.table import table
 from orchestrator.cli.terminal import Terminal
-from orchestrator.cli.wording import duration, signal_name, size
+from orchestrator.cli.wording import duration, recent, signal_name, size
 from tests.unit.orchestrator.cli.runs import job, run
 
 PIPE = Terminal(tty=False, colour=False, columns=80)
@@ -41,6 +44,28 @@ def test_on_a_terminal_a_long_message_is_cut_at_its_edge() -> None:
     assert all(len(line) <= 60 for line in text.splitlines())
 
 
+def test_a_terminal_gets_no_column_with_nothing_in_it() -> None:
+    wide = Terminal(tty=True, colour=False, columns=80)
+    assert "MESSAGE" not in summary(run(job(state="succeeded")), wide, now=2000.0)
+    assert "MESSAGE" in summary(run(job(state="start_failed", message="why")), wide, now=2000.0)
+    assert "MESSAGE" in summary(run(job(state="succeeded")), PIPE, now=2000.0)
+
+
+def test_the_widest_columns_are_cut_first_and_the_first_column_never() -> None:
+    row = ["id" * 13, "n" * 30, "w" * 50, "short"]
+    lines = table(("ID", "NODES", "WHAT", "X"), [row], Terminal(tty=True, colour=False, columns=77)).splitlines()
+    assert lines[1] == f"{row[0]}  {'n' * 19}…  {'w' * 19}…  short"
+    assert table(("ID", "NODES", "WHAT", "X"), [row], PIPE).splitlines()[1] == "  ".join(row)
+
+
+def test_of_today_only_the_time_of_day_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert (recent(1000.0, 2000.0), recent(1000.0, 90_000.0)) == ("00:16:40", "1970-01-01 00:16")
+    monkeypatch.undo()
+    time.tzset()
+
+
 def test_a_killed_job_shows_the_code_that_a_shell_would_have() -> None:
     text = summary(run(job(state="failed", exit_code=None, signal=9)), PIPE, now=2000.0)
     assert "137" in text
@@ -49,8 +74,9 @@ def test_a_killed_job_shows_the_code_that_a_shell_would_have() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "-"), (0.04, "0.0 s"), (9.94, "9.9 s"), (42.9, "42 s"), (60, "1 m 00 s"), (185, "3 m 05 s"),
-     (3599, "59 m 59 s"), (7800, "2 h 10 m"), (86399, "23 h 59 m"), (356400, "4 d 03 h"), (-3, "0.0 s")],
+    [(None, "-"), (0.017, "17 ms"), (0.096, "0.1 s"), (9.94, "9.9 s"), (42.9, "42 s"), (60, "1 m 00 s"),
+     (185, "3 m 05 s"), (3599, "59 m 59 s"), (7800, "2 h 10 m"), (86399, "23 h 59 m"), (356400, "4 d 03 h"),
+     (-3, "0 ms")],
 )  # fmt: skip
 def test_spans_of_time_have_two_figures(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
