@@ -13,7 +13,7 @@ import pytest
 from jobs.lifecycle import Event, State
 from orchestrator.store.connection import StoreSettings
 from orchestrator.store.embedded import EmbeddedRedis
-from orchestrator.store.interface import StoreUnavailableError
+from orchestrator.store.interface import Bases, StoreUnavailableError
 from orchestrator.store.redis_store import RedisStore
 from tests.fixtures.redis import new_id, new_run, running_job
 
@@ -123,6 +123,39 @@ async def test_every_change_whose_reply_is_lost_happens_once_and_says_so(far: Re
     record = await far.run(run.id, with_jobs=False)
     assert record is not None
     assert record.counts == {State.SUCCEEDED: 1, State.DISPATCHING: 1, State.CANCELLED: 1}
+
+
+async def test_an_attempt_and_a_report_whose_reply_is_lost_happen_once_and_say_so(far: RedisStore, line: Line) -> None:
+    epoch = await far.begin_epoch()
+    job = await running_job(far, epoch)
+    await far.append_output(job, "stdout", 0, b"first", epoch=epoch)
+    said = {"epoch": epoch, "now": 3.0, "fields": {"progress": 5.0}, "notes": [{"event": "log", "text": "x"}]}
+    line.lose_next = True
+    assert await far.report(job, 1, start=0, end=4, **said) == 4
+    line.lose_next = True
+    assert await far.retry(job, 1, epoch=epoch, now=4.0, at=4.0, fields={}) == Bases(5, 0)
+    line.lose_next = True
+    assert await far.assign([job], dispatcher="main", epoch=epoch, now=5.0) == [job]
+    assert line.lost == 3
+
+    told = [entry.fields["event"] for entry in await far.events(job, "0")]
+    assert told == ["assigned", "started", "log", "retried", "assigned"]
+    work = [(entry.kind, entry.attempt, entry.base_out) for entry in await far.work("main", "0", block_s=0)]
+    assert work == [("start", 1, 0), ("start", 2, 5)]
+    assert [entry.kind for entry in await far.control("0", block_s=0)] == ["submitted", "retried"]
+    record = await far.run(job, with_jobs=False)
+    assert record is not None
+    assert record.counts == {State.DISPATCHING: 1}
+
+
+async def test_the_second_half_of_an_attempt_is_done_when_the_first_has_been(far: RedisStore, line: Line) -> None:
+    """Output and queue are changed one after the other; a process that dies between them leaves nothing behind."""
+    epoch = await far.begin_epoch()
+    job = await running_job(far, epoch)
+    await far._wire.change(far._wire.script("fence_output", [far._keys.meta(job)], [epoch]))
+    assert await far.append_output(job, "stdout", 0, b"first", epoch=epoch) == 5
+    line.lose_next = True
+    assert await far.retry(job, 1, epoch=epoch, now=4.0, at=4.0, fields={}) == Bases(5, 0)
 
 
 async def test_a_late_repetition_of_an_operation_answers_as_the_first_time(store: RedisStore) -> None:
@@ -300,10 +333,20 @@ async def test_a_full_redis_holds_changes_back_and_goes_on_when_there_is_room(
     run, jobs = new_run(1)
     with pytest.raises(StoreUnavailableError, match=r"takes no changes for now.*maxmemory"):
         await store.submit(run, jobs, b"")
-    ending = asyncio.create_task(store.apply(job, 1, Event.SUCCEEDED, epoch=epoch, now=5.0, fields={}))
-    await asyncio.sleep(0.1)
-    assert not ending.done()
-    assert (await store.job(job)).state is State.RUNNING
-    await store._wire.change(("CONFIG", "SET", "maxmemory", "0"))
-    assert await ending is True
+    said = {"fields": {"progress": 5}, "notes": [{"event": "progress", "percent": 5}]}
+    changes = [
+        store.report(job, 1, start=0, end=1, epoch=epoch, now=4.0, **said),
+        store.retry(job, 1, epoch=epoch, now=5.0, at=5.0, fields={}),
+        store.assign([job], dispatcher="main", epoch=epoch, now=6.0),
+        store.apply(job, 2, Event.SUCCEEDED, epoch=epoch, now=7.0, fields={}),
+    ]
+    for change, answer in zip(changes, [1, Bases(0, 0), [job], True], strict=True):
+        before = await store.job(job)
+        await store._wire.change(("CONFIG", "SET", "maxmemory", "1"))
+        going = asyncio.create_task(change)
+        await asyncio.sleep(0.1)
+        assert not going.done()
+        assert await store.job(job) == before
+        await store._wire.change(("CONFIG", "SET", "maxmemory", "0"))
+        assert await going == answer
     await store.close()

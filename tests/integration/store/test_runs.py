@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from jobs.lifecycle import Event, State
@@ -25,6 +26,54 @@ async def test_what_was_submitted_is_read_back(store: RedisStore) -> None:
     assert [(job.id, job.index, job.node, job.state) for job in record.jobs or ()] == [
         (job.id, job.index, job.node, State.QUEUED) for job in jobs
     ]
+
+
+async def test_all_that_a_job_type_adds_is_read_back(store: RedisStore) -> None:
+    run, jobs = new_run(1)
+    text = "two\nlines \x00 é"
+    full = msgspec.structs.replace(
+        run,
+        type="backup",
+        params={"text": text, "zero": 0, "empty": "", "none": None, "list": [1, "2"]},
+        sealed="v1:0a1b2c",
+        props={"cost": {"centre": 7}},
+        action={"kind": "command", "argv": ["backup", "{{ text }}"]},
+        files={"a.tar": 3, "b.tar": 0},
+        script_size=2,
+        nice=10,
+        rlimits={"nofile": (1024, None), "core": (0, 0)},
+        inactivity_s=60.0,
+        start_timeout_s=5.5,
+        success_codes=(0, 3),
+        on_output_limit="kill",
+        leftovers="leave",
+        retry={"count": 2, "on": ["failed"]},
+        redact=("pass.*",),
+        rerun_of=new_id(),
+    )
+    await store.submit(full, jobs, b"#!abc")
+    assert await store.run_spec(run.id) == full
+    assert await store.inputs(run.id) == b"#!abc", "script, then the files"
+    for record in (await store.run(run.id, with_jobs=True), *await store.runs(active=True, limit=1, before=None)):
+        assert record is not None
+        assert (record.type, record.params, record.props, record.rerun_of) == (
+            *("backup", full.params),
+            *(full.props, full.rerun_of),
+        )
+        assert b"0a1b2c" not in msgspec.json.encode(record), "a record shows no secret, not even sealed"
+
+
+async def test_a_run_of_before_there_were_job_types_is_still_read(store: RedisStore) -> None:
+    run, jobs = new_run(1)
+    await store.submit(run, jobs, b"")
+    new = {"params", "sealed", "props", "action", "files", "nice", "rlimits", "inactivity_s", "start_timeout_s"}
+    new |= {"success_codes", "on_output_limit", "leftovers", "retry", "redact", "rerun_of"}
+    old = {name: value for name, value in msgspec.to_builtins(run).items() if name not in new}
+    await store._wire.change(("HSET", store._keys.run(run.id), "spec", msgspec.json.encode(old)))
+    assert await store.run_spec(run.id) == run
+    record = await store.run(run.id, with_jobs=False)
+    assert record is not None
+    assert (record.params, record.progress) == ({}, None)
 
 
 async def test_a_run_submitted_twice_is_one_run(store: RedisStore) -> None:

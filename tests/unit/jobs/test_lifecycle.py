@@ -32,6 +32,11 @@ def test_a_job_that_runs_can_no_longer_fail_to_start() -> None:
     assert State.RUNNING not in sources(Event.START_FAILED)
 
 
+def test_a_job_is_tried_again_only_from_where_it_may_have_reached_its_node() -> None:
+    assert set(sources(Event.RETRIED)) == {State.DISPATCHING, State.CLAIMED, State.RUNNING}
+    assert target(Event.RETRIED) is State.QUEUED
+
+
 @given(st.lists(st.sampled_from(list(Event)), max_size=40))
 def test_any_history_ends_at_most_once(events: list[Event]) -> None:
     state, ends = State.QUEUED, 0

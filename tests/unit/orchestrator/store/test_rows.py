@@ -3,7 +3,7 @@ import pytest
 
 from jobs.lifecycle import State
 from jobs.records import JobRecord
-from orchestrator.store.rows import JOB_COLUMNS, columns, job_record
+from orchestrator.store.rows import JOB_COLUMNS, OF_ATTEMPT, REPORTED, columns, job_record
 
 RUN = "01JDABCDEFGHJKMNPQRSTVWXYZ"
 FULL = JobRecord(
@@ -27,6 +27,15 @@ FULL = JobRecord(
     max_rss=1 << 40,
     link="unknown",
     link_since=3.25,
+    progress=99.99,
+    stage="copy",
+    note="table \x1b[1m12",
+    result=[{"rows": None}],
+    data={"k": {"deep": [1.5]}},
+    metrics={"rate": 0.1},
+    left=(4711, 4712),
+    retry_at=9.5,
+    report_bytes=1 << 33,
 )
 
 
@@ -47,3 +56,14 @@ def test_a_job_that_is_not_there_is_none() -> None:
 def test_an_event_cannot_write_what_is_not_its_own(name: str) -> None:
     with pytest.raises(ValueError, match=f"may write: {name}"):
         columns({name: 1})
+
+
+def test_only_what_a_job_is_and_waits_for_outlasts_its_attempt() -> None:
+    kept = {"index", "node", "state", "created", "attempt", "reason", "message", "retry_at"}
+    assert set(JOB_COLUMNS) - set(OF_ATTEMPT) == kept | {"stdout_bytes", "stderr_bytes"}
+
+
+def test_a_report_writes_its_columns_and_no_others() -> None:
+    assert columns({"progress": 5}, REPORTED) == ["progress", b"5"]
+    with pytest.raises(ValueError, match="may write: exit_code, state"):
+        columns({"state": "failed", "exit_code": 0}, REPORTED)
