@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from inventory.model import Group, Inventory, Node, Origin
     from inventory.nodeset import expand, fold
     from inventory.problems import InvalidFilesError, Problem
-    from inventory.route import Address, Route
+    from inventory.route import Address, Become, Route
     from inventory.selection import Selection
     from inventory.sources import load
     from inventory.targets import TargetError, inline_files
 
 __all__ = [
     "Address",
+    "Become",
     "Group",
     "InvalidFilesError",
     "Inventory",
@@ -35,6 +36,7 @@ __all__ = [
 
 _HOMES: Final = {
     "Address": "route",
+    "Become": "route",
     "Group": "model",
     "InvalidFilesError": "problems",
     "Inventory": "model",

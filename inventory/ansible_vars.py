@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from inventory.become import truth
 from inventory.draft import Draft, DraftGroup, Fields, Setting
 from inventory.fields import (
     PORTS,
@@ -23,6 +24,7 @@ from inventory.fields import (
 )
 from inventory.model import Origin
 from inventory.problems import InvalidFilesError, Problem
+from inventory.route import Method
 from inventory.yamlfile import Value
 from inventory.yamlfile import read as read_yaml
 
@@ -41,6 +43,9 @@ _MEANING: Final[Mapping[str, str]] = {
     "ansible_python_interpreter": "python",
     "ansible_ssh_common_args": "jump",
     "ansible_ssh_extra_args": "jump",
+    "ansible_become": "become.on",
+    "ansible_become_method": "become.method",
+    "ansible_become_user": "become.user",
 }
 _SECRET: Final = re.compile(r"ansible_(ssh_|become_|sudo_|su_)?(pass|password|private_key_passphrase)")
 _TEMPLATE: Final = re.compile(r"\{\{|\{%")
@@ -88,7 +93,7 @@ def take(fields: Fields, key: str, value: Any, place: Place) -> None:
     if value is None or value == "":
         return
     text = str(value)
-    if isinstance(value, list | dict | bool):
+    if isinstance(value, list | dict) or (isinstance(value, bool) and key != "ansible_become"):
         place.problem(f"expected text, found {type(value).__name__}")
     elif _TEMPLATE.search(text):
         place.problem(f"{shown(text)} is a template, and templates are not evaluated", "write the value itself")
@@ -111,6 +116,10 @@ def _take_connection(fields: Fields, name: str, text: str, place: Place) -> None
             fields["jump"] = Setting(jump, place.origin)
         return
     if name == "python" and text.startswith("auto"):
+        return
+    if name == "become.method" and text not in set(Method):
+        place.warning(f"the method {shown(text)} is not supported, so nobody is become", f"use {', '.join(Method)}")
+        fields[name] = Setting(None, place.origin)
         return
     try:
         fields[name] = Setting(_READ[name](text, place.base), place.origin)
@@ -144,6 +153,9 @@ _READ: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "user": _checked(user_error),
     "python": _checked(python_error),
     "identity": _identity,
+    "become.on": lambda text, _: truth(text),
+    "become.method": lambda text, _: Method(text),
+    "become.user": _checked(user_error),
 }
 
 

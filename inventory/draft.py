@@ -16,7 +16,8 @@ class Setting(NamedTuple):
 
 
 Fields = dict[str, Setting]
-"""By field: `host`, `port`, ..., and `labels.KEY` and `vars.KEY` one by one, so that they merge one by one.
+"""By field: `host`, `port`, ..., and `labels.KEY` and `vars.KEY` one by one, so that they merge one by one,
+and so do the parts `become.on`, `become.method` and `become.user` (`inventory/become.py`).
 
 Types: host, user, python, disabled: text; port, max_jobs, order: int; identity, jump: tuples of text; None = none,
 where a field takes back what a group says (`disabled: false`, `jump: none` is the empty tuple).

@@ -8,6 +8,7 @@ name, the later one wins); `group_vars/` in the same order; the node itself.
 import graphlib
 from collections.abc import Iterable, Mapping
 
+from inventory.become import resolved
 from inventory.draft import Draft, DraftGroup, Fields, branch
 from inventory.model import Group, Inventory, Node, Origin, in_order
 from inventory.nodeset import natural
@@ -121,8 +122,9 @@ def _node(draft: Draft, name: str, groups: list[str]) -> Node:
     for group in groups:
         fields |= draft.groups[group].late_fields
     fields |= draft.nodes[name]
+    fields |= resolved(fields)
     plain = {key: setting.value for key, setting in fields.items() if "." not in key and setting.value is not None}
-    origin = {key: setting.origin for key, setting in fields.items()}
+    origin = {key: setting.origin for key, setting in fields.items() if not key.startswith("become.")}
     return Node(
         name=name,
         labels=branch(fields, "labels."),

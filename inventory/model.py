@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inventory.problems import Problem
-from inventory.route import Address, Route
+from inventory.route import RUN_AS, Address, Become, Route
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,7 @@ class Node:
     user: str | None = None
     identity: tuple[str, ...] = ()
     python: str | None = None
+    become: Become | None = None
     jump: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     vars: Mapping[str, Any] = field(default_factory=dict)
@@ -88,18 +89,38 @@ class Inventory:
 
         return choose(self, expression, exclude=exclude, limit=limit, files=files)
 
-    def route(self, node: Node, *, login_user: str | None = None) -> Route:
-        """Give the way to a node; `login_user` replaces the node's own user, not that of its bastions."""
+    def route(self, node: Node, *, login_user: str | None = None, run_as: str | None = None) -> Route:
+        """Give the way to a node.
+
+        Args:
+            node: Where to.
+            login_user: Replaces the node's own user, not that of its bastions.
+            run_as: The job's user, whom the relay becomes where the node says `become: {user: "@run_as"}`. None, or
+                the login user itself: nobody is become there.
+        """
         from inventory.routing import hops  # noqa: PLC0415 - routing needs this module
 
+        login = address(node, user=login_user)
         return Route(
-            node=node.name, address=address(node, user=login_user), jump=hops(self.nodes, node), python=node.python
+            node=node.name,
+            address=login,
+            jump=hops(self.nodes, node),
+            python=node.python,
+            become=_become(node, login, run_as),
         )
 
 
 def address(node: Node, *, user: str | None = None, port: int | None = None) -> Address:
     """Give where a node is logged in to; `user` and `port` replace the node's own."""
     return Address(host=node.host, port=port or node.port, user=user or node.user, identity=node.identity)
+
+
+def _become(node: Node, login: Address, run_as: str | None) -> Become | None:
+    if node.become is None or node.become.user != RUN_AS:
+        return node.become
+    if run_as is None or run_as == login.user:
+        return None
+    return Become(method=node.become.method, user=run_as)
 
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from inventory import become
 from inventory.draft import Draft, Fields, Setting
 from inventory.fields import (
     MAX_JOBS,
@@ -144,6 +145,7 @@ def _fields(section: Section, *, host: bool = True) -> Fields:
     fields = {key: _setting(section, key, value) for key, value in found.items() if value is not None}
     if "disabled" in section:
         fields["disabled"] = _setting(section, "disabled", _disabled(section))
+    fields |= become.native(section)
     fields |= _labels(section.section("labels"))
     fields |= _vars(section)
     section.done(also=("host",))

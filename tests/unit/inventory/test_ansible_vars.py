@@ -31,7 +31,11 @@ def taken(key: str, value: Any) -> tuple[Fields, Draft]:
         ("ansible_ssh_common_args", "-oProxyJump=gw", "jump", ("gw",)),
         ("ansible_ssh_common_args", "-o 'ProxyJump gw'", "jump", ("gw",)),
         ("http_port", 80, "vars.http_port", 80),
-        ("ansible_become", True, "vars.ansible_become", True),
+        ("ansible_become", True, "become.on", True),
+        ("ansible_become", "no", "become.on", False),
+        ("ansible_become_method", "su", "become.method", "su"),
+        ("ansible_become_user", "www", "become.user", "www"),
+        ("ansible_become_exe", "/usr/bin/sudo", "vars.ansible_become_exe", "/usr/bin/sudo"),
     ],
 )
 def test_a_variable_means_a_field_or_stays_a_variable(key: str, value: Any, field: str, meaning: Any):
