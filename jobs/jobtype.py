@@ -7,9 +7,13 @@ them back.
 """
 
 import enum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+
+OutputLimit = Literal["gap", "block", "kill"]  #: what is beyond the limit: dropped, not read, or the job's end
+Leftovers = Literal["kill", "wait", "leave"]  #: what becomes of processes that outlive the job's own
 
 
 class Kind(enum.StrEnum):
@@ -139,8 +143,8 @@ class JobType(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
     success_codes: tuple[int, ...] = (0,)
     max_output: int | None = None  #: bytes
-    on_output_limit: str = "gap"  #: or `block`, `kill`
-    leftovers: str = "kill"  #: or `wait`, `leave`
+    on_output_limit: OutputLimit = "gap"
+    leftovers: Leftovers = "kill"
     confirm: str | None = None  #: what a person is asked before it starts; None = nothing
     redact: tuple[str, ...] = ()  #: regular expressions of what is masked in its output
     source: str = ""  #: FILE:LINE of its definition

@@ -71,8 +71,13 @@ def plan(  # noqa: PLR0913  everything that a plan depends on, named
     if problems:
         raise RequestError(problems)
     run = _run(request, run_id=run_id, user=user, folded=folded, total=len(nodes), defaults=defaults, now=now)
+    return Plan(run=run, jobs=members(run_id, nodes))
+
+
+def members(run_id: str, nodes: Sequence[PlannedNode]) -> tuple[JobSpec, ...]:
+    """Return a run's jobs: one whose id is the run's, or `RUN-1` to `RUN-N`."""
     single = len(nodes) == 1
-    jobs = tuple(
+    return tuple(
         JobSpec(
             id=run_id if single else f"{run_id}-{index}",
             run=run_id,
@@ -83,7 +88,6 @@ def plan(  # noqa: PLR0913  everything that a plan depends on, named
         )
         for index, node in enumerate(nodes, start=1)
     )
-    return Plan(run=run, jobs=jobs)
 
 
 def _run(  # noqa: PLR0913  everything that a run depends on, named
@@ -154,7 +158,7 @@ def check(request: Request) -> list[tuple[str, str]]:
         for field in ("script_size", "stdin_size")
         if not 0 <= getattr(request, field) <= MAX_INPUT_BYTES
     ]
-    problems += _check_limits(request)
+    problems += check_limits(request)
     return problems
 
 
@@ -176,7 +180,8 @@ def _check_environment(request: Request) -> list[tuple[str, str]]:
     return problems
 
 
-def _check_limits(request: Request) -> list[tuple[str, str]]:
+def check_limits(request: Request) -> list[tuple[str, str]]:
+    """Return every (field, message) that is wrong with limits and accounts."""
     problems: list[tuple[str, str]] = []
     if request.umask is not None and not 0 <= request.umask <= 0o777:
         problems.append(("umask", f"expected 0 to 0777, found {request.umask:#o}"))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from inventory.route import Route
+from jobs.jobtype import Leftovers, OutputLimit
 from jobs.lifecycle import State
 
 
@@ -87,8 +88,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     inactivity_s: float | None = None
     start_timeout_s: float | None = None
     success_codes: tuple[int, ...] = (0,)
-    on_output_limit: str = "gap"  #: or `block`, `kill`
-    leftovers: str = "kill"  #: or `wait`, `leave`: children that outlive the job's own program
+    on_output_limit: OutputLimit = "gap"
+    leftovers: Leftovers = "kill"
     retry: dict[str, Any] | None = None  #: as `jobs.jobtype` writes it
     redact: tuple[str, ...] = ()  #: regular expressions of what is masked in output
     rerun_of: str | None = None  #: the run that this one repeats

@@ -17,9 +17,12 @@ from orchestrator import VERSION
 from orchestrator.catalogue import Catalogue
 from orchestrator.controller import Controller
 from orchestrator.dispatcher import Dispatcher, DispatcherOptions
+from orchestrator.jobtypes import TypeCatalogue
 from orchestrator.local_server import LocalServer
 from orchestrator.operations import Operations
-from orchestrator.service import Service, bad_file
+from orchestrator.planning import Planner, bad_file
+from orchestrator.sealing import Sealer
+from orchestrator.service import Service
 from orchestrator.settings import Settings
 from orchestrator.store.embedded import EmbeddedRedis
 from orchestrator.store.redis_store import RedisStore, StoreSettings
@@ -52,8 +55,8 @@ class Stack:
         except InvalidFilesError as error:
             raise bad_file(error) from error
         self.catalogue.replace_sources(settings.inventory)
-        count = await self.service.reload()
-        self.service.defaults = _defaults(settings)
+        count = await self.service.planner.reload()
+        self.service.planner.defaults = _defaults(settings)
         self.controller.start_timeout_s = settings.limits.start_timeout_s
         return count
 
@@ -77,14 +80,20 @@ async def running(load: Callable[[], Settings], *, embedded: bool) -> AsyncItera
         stack.push_async_callback(store.close)
         epoch = await store.begin_epoch()
         transport = await stack.enter_async_context(Transport(_ssh_options(settings, await store.cluster(), epoch)))
-        dispatcher = Dispatcher(store, transport, options=_options(settings, epoch), now=time.time)
+        sealer = Sealer(settings.data_dir)
+        dispatcher = Dispatcher(store, transport, sealer, options=_options(settings, epoch), now=time.time)
         controller = Controller(
             store, dispatcher=_DISPATCHER, epoch=epoch, start_timeout_s=settings.limits.start_timeout_s, now=time.time
         )
         catalogue = Catalogue(settings.inventory, cache_dir=settings.data_dir / "cache")
         if not embedded:
             await catalogue.reload()  # a daemon with a broken inventory does not start
-        service = Service(store, catalogue, dispatcher, defaults=_defaults(settings), now=time.time)
+        types = TypeCatalogue(settings.site.path if settings.site else None)
+        await types.reload()
+        planner = Planner(
+            catalogue, types, login_user=_login_user(settings), defaults=_defaults(settings), now=time.time
+        )
+        service = Service(store, planner, dispatcher, sealer, now=time.time, waits=controller.reason)
         operations = Operations(service, _info(settings, embedded=embedded))
         server = LocalServer(operations, settings.socket_path)
         parts = Stack(load, server, catalogue, service, controller, dispatcher)
@@ -149,7 +158,7 @@ def _store_settings(settings: Settings, url: str) -> StoreSettings:
 def _ssh_options(settings: Settings, cluster: str, epoch: int) -> SshOptions:
     return SshOptions(
         known_hosts=settings.ssh.known_hosts,
-        user=settings.ssh.user or getpass.getuser(),
+        user=_login_user(settings),
         identity=settings.ssh.identity or _usual_keys(),
         use_agent=settings.ssh.use_agent,
         connect_timeout_s=settings.ssh.connect_timeout_s,
@@ -160,6 +169,10 @@ def _ssh_options(settings: Settings, cluster: str, epoch: int) -> SshOptions:
         cluster=cluster,
         epoch=epoch,
     )
+
+
+def _login_user(settings: Settings) -> str:
+    return settings.ssh.user or getpass.getuser()
 
 
 def _usual_keys() -> tuple[Path, ...]:

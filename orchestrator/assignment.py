@@ -1,10 +1,12 @@
 """A job that a dispatcher looks after, and what the worker of its node needs of that dispatcher."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from jobs.records import JobSpec, RunSpec, token
+from orchestrator.bundles import Bundle
+from orchestrator.intake import Intake
 from orchestrator.store.interface import Store
 from remote.transport import Transport
 
@@ -16,10 +18,9 @@ class Assignment:
     spec: JobSpec
     run: RunSpec
     attempt: int
+    intake: Intake  #: writes what the attempt says
     on_node: bool = False  #: the node has, or may have, its token
     resume: bool = False  #: it was claimed before: subscribe again instead of starting
-    out: int = 0  #: bytes kept by the store
-    err: int = 0
     cancel_grace_s: float | None = None  #: somebody wants it to end
     unknown_since: float | None = None
 
@@ -54,6 +55,12 @@ class Owner(Protocol):
 
     async def inputs(self, run: RunSpec) -> tuple[bytes | None, bytes | None]:
         """Return a run's script and standard input, None where it has none."""
+
+    async def bundle(self, run: RunSpec) -> Bundle | None:
+        """Return the Python code that a run's jobs are, None if they are something else. Raises BundleError."""
+
+    def secrets(self, run: RunSpec) -> Mapping[str, str]:
+        """Return a run's secrets in clear. Raises SealError."""
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run something beside, owned by the dispatcher."""

@@ -36,6 +36,10 @@ class Controller:
         """How many jobs wait to be admitted."""
         return self._admission.waiting
 
+    def reason(self, job: str) -> str | None:
+        """Return what a queued job waits for: see `jobs.admission`."""
+        return self._admission.reason(job)
+
     async def run(self) -> None:
         """Admit jobs until cancelled.
 

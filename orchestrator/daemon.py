@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Coroutine
 
 from orchestrator import assembly
-from orchestrator.service import ServiceError
+from orchestrator.planning import ServiceError
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -1,17 +1,22 @@
 """The dispatcher: starts the jobs that the controller assigned to it, each through the worker of its node."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from inventory.route import Route
+from jobs.jobtype import PythonAction, decode_action
 from jobs.lifecycle import State
 from jobs.records import JobSpec, RunSpec
 from orchestrator.assignment import Assignment
+from orchestrator.bundles import Bundle, Bundles
+from orchestrator.intake import Intake, Masks, Writer
 from orchestrator.node_worker import NodeWorker
 from orchestrator.patience import insist
+from orchestrator.sealing import Sealer, opened
 from orchestrator.service import NodeCheck
-from orchestrator.store.interface import LiveJob, Store, Work
+from orchestrator.store.interface import Bases, LiveJob, Store, Work
+from remote.session import Stream
 from remote.transport import Transport
 
 _BLOCK_S = 5.0
@@ -36,18 +41,21 @@ class Dispatcher:
         self,
         store: Store,
         transport: Transport,
+        sealer: Sealer,
         *,
         options: DispatcherOptions,
         now: Callable[[], float],
     ) -> None:
         self.store = store
         self.transport = transport
+        self._sealer = sealer
         self.options = options
         self.now = now
         self._workers: dict[Route, NodeWorker] = {}
         self._jobs: dict[str, NodeWorker] = {}
         self._runs: dict[str, tuple[RunSpec, dict[str, JobSpec]]] = {}
         self._inputs: dict[str, bytes] = {}
+        self._bundles = Bundles()
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -92,15 +100,19 @@ class Dispatcher:
 
     async def _resume(self, live: LiveJob) -> None:
         run, _ = await self._run(live.spec.run)
-        claimed = live.state in (State.CLAIMED, State.RUNNING)
+        bases = Bases(live.base_out, live.base_err)
+        kept: dict[Stream, int] = {
+            "out": live.stdout_bytes - bases.out,
+            "err": live.stderr_bytes - bases.err,
+            "rep": live.report_bytes,
+        }
         assignment = Assignment(
             spec=live.spec,
             run=run,
             attempt=live.attempt,
+            intake=self._intake(run, live.spec, live.attempt, bases, kept),
             on_node=True,
-            resume=claimed,
-            out=live.stdout_bytes,
-            err=live.stderr_bytes,
+            resume=live.state in (State.CLAIMED, State.RUNNING),
             cancel_grace_s=run.grace_s if live.cancel_requested else None,
         )
         self._give(assignment)
@@ -112,7 +124,31 @@ class Dispatcher:
                 await worker.cancel(entry.job, entry.grace_s)
         elif worker is None:
             run, jobs = await self._run(entry.job.partition("-")[0])
-            self._give(Assignment(spec=jobs[entry.job], run=run, attempt=entry.attempt))
+            spec, bases = jobs[entry.job], Bases(entry.base_out, entry.base_err)
+            intake = self._intake(run, spec, entry.attempt, bases, {})
+            self._give(Assignment(spec=spec, run=run, attempt=entry.attempt, intake=intake))
+
+    def _intake(self, run: RunSpec, job: JobSpec, attempt: int, bases: Bases, kept: Mapping[Stream, int]) -> Intake:
+        masks = Masks(secrets=tuple(self.secrets(run).values()), patterns=run.redact)
+        writer = Writer(store=self.store, epoch=self.options.epoch, now=self.now)
+        return Intake(writer, job, attempt, masks, bases=bases, kept=kept)
+
+    def secrets(self, run: RunSpec) -> Mapping[str, str]:
+        """Return a run's secrets in clear.
+
+        Raises:
+            SealError: the site's key is not the one that sealed them.
+        """
+        return {} if run.sealed is None else opened(self._sealer, run.id, run.sealed)
+
+    async def bundle(self, run: RunSpec) -> Bundle | None:
+        """Return the Python code that a run's jobs are, None if they are something else.
+
+        Raises:
+            BundleError: it cannot be packed.
+        """
+        action = None if run.action is None else decode_action(run.action)
+        return await asyncio.to_thread(self._bundles.of, action) if isinstance(action, PythonAction) else None
 
     async def _run(self, run_id: str) -> tuple[RunSpec, dict[str, JobSpec]]:
         """Read a run once for all its jobs; only the last few are kept."""

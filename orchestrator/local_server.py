@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.operations import Call, Operations, Send, as_json
-from orchestrator.service import Caller, ServiceError
+from orchestrator.calls import Call, Send, as_json
+from orchestrator.operations import Operations
+from orchestrator.planning import Caller, ServiceError
 from orchestrator.store.interface import StaleEpochError, StoreUnavailableError
 from remote.runner.frames import Decoder, Frame, FrameError, encode
 

@@ -11,19 +11,26 @@ from collections.abc import Mapping, Sequence
 
 from inventory.route import Route
 from jobs.lifecycle import Event
+from jobs.rendering import RenderError
 from orchestrator.assignment import Assignment, Owner
+from orchestrator.bundles import BundleError
 from orchestrator.probes import Probes
+from orchestrator.sealing import SealError
 from orchestrator.service import NodeCheck
-from orchestrator.store.interface import StreamName
-from orchestrator.translate import conclusion, merge, start_spec, trouble
-from remote.errors import UnfitError, Unreachable, UnreachableError, UnsendableError
-from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started
+from orchestrator.translate import conclusion, judged, launch, merge, next_attempt, trouble
+from remote.errors import UnfitError, UnreachableError, UnsendableError
+from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started, Want
 from remote.transport import Link
 
 log = logging.getLogger(__name__)
 _BACKOFF_S = (0.5, 30.0)  #: first and longest pause before a node with live jobs is tried again
 _LOOK_S = 5.0  #: how often an idle connection looks at its age
-_STREAMS: dict[str, StreamName] = {"out": "stdout", "err": "stderr"}
+_UNSTARTABLE: dict[type[Exception], str] = {
+    UnsendableError: "too_large",
+    RenderError: "bad_template",
+    BundleError: "bad_bundle",
+    SealError: "sealed_otherwise",
+}
 
 
 class NodeWorker:
@@ -174,14 +181,10 @@ class NodeWorker:
             await self._conclude(assignment, Event.CANCELLED, {"reason": "cancelled"})
             return
         try:
-            if assignment.resume:
-                data = link.session.tail(assignment.token, assignment.out, assignment.err)
-            else:
-                script, stdin = await self._owner.inputs(assignment.run)
-                spec = start_spec(assignment.run, assignment.spec, assignment.attempt)
-                data = link.session.start(assignment.token, spec, script, stdin)
-        except UnsendableError as error:
-            await self._conclude(assignment, Event.START_FAILED, {"reason": "too_large", "message": str(error)})
+            data = await self._opening(link, assignment)
+        except (UnsendableError, RenderError, BundleError, SealError) as error:
+            fields = {"reason": _UNSTARTABLE[type(error)], "message": str(error)}
+            await self._conclude(assignment, Event.START_FAILED, fields)
             return
         assignment.on_node = True
         if assignment.cancel_grace_s is not None:
@@ -190,6 +193,26 @@ class NodeWorker:
         if assignment.unknown_since is not None:
             assignment.unknown_since = None
             await self._store.set_link(assignment.spec.id, "connected", since=self._owner.now())
+
+    async def _opening(self, link: Link, assignment: Assignment) -> bytes:
+        """Return the bytes that start a job, or subscribe to it again."""
+        assignment.intake.restart()
+        if assignment.resume:
+            kept = assignment.intake.kept
+            return link.session.tail(assignment.token, kept["out"], kept["err"], kept["rep"])
+        run = assignment.run
+        script, stdin = await self._owner.inputs(run)
+        bundle = await self._owner.bundle(run)
+        made = launch(run, assignment.spec, assignment.attempt, bundle=bundle.told if bundle else None)
+        secrets = self._owner.secrets(run)
+        return link.session.start(
+            assignment.token,
+            made.spec,
+            script if made.script is None else made.script,
+            stdin,
+            params=made.params,
+            secrets=secrets or None,
+        )
 
     @staticmethod
     async def _send(link: Link, data: bytes) -> None:
@@ -203,7 +226,9 @@ class NodeWorker:
         """Write one batch: beginnings and output first, ends when that is safe."""
         ends = [event for event in events if isinstance(event, (Ended, Refused, Absent))]
         writes = [self._note(event) for event in events if isinstance(event, (Claimed, Started))]
-        writes += [self._keep(chunks) for chunks in merge(events)]
+        writes += [
+            self._jobs[chunks[0].token].intake.take(chunks) for chunks in merge(events) if chunks[0].token in self._jobs
+        ]
         await asyncio.gather(*writes)
         spoke = {event.token for event in events if isinstance(event, OutputChunk)}
         await self._acknowledge(link, spoke - {event.token for event in ends})  # those are forgotten in a moment
@@ -212,8 +237,22 @@ class NodeWorker:
             if isinstance(event, Facts):
                 self.idle_since = self._owner.now()
                 self._probes.told(link, event)
+            elif isinstance(event, Want):
+                await self._supply(link, event)
             elif isinstance(event, Fault):
                 log.warning("node reports a fault", extra={"node": self.route.node, "error": event.message})
+
+    async def _supply(self, link: Link, event: Want) -> None:
+        """Send the bundle that a node lacks."""
+        assignment = self._jobs.get(event.token)
+        if assignment is None:
+            return
+        try:
+            bundle = await self._owner.bundle(assignment.run)
+            if bundle is not None:
+                await self._send(link, link.session.bundle(event.token, bundle.data))
+        except (BundleError, ValueError) as error:  # the files changed since the start was sent: the node waits on
+            log.warning("bundle cannot be sent", extra={"node": self.route.node, "error": str(error)})
 
     async def _note(self, event: Claimed | Started) -> None:
         assignment = self._jobs.get(event.token)
@@ -227,26 +266,16 @@ class NodeWorker:
         )
 
     async def _keep(self, chunks: Sequence[OutputChunk]) -> None:
-        """Write neighbouring pieces of one stream, one after the other: each must find the end of the one before."""
         assignment = self._jobs.get(chunks[0].token)
-        if assignment is None:
-            return
-        stream = _STREAMS[chunks[0].stream]
-        for chunk in chunks:
-            size = await self._store.append_output(
-                assignment.spec.id, stream, chunk.offset, chunk.data, epoch=self._owner.options.epoch
-            )
-            if size < chunk.offset + len(chunk.data):
-                message = f"the store has {size} bytes of {chunk.token} {stream}, the node sent from {chunk.offset}"
-                raise UnreachableError(self.route.node, Unreachable.LOST, message)
-            if stream == "stdout":
-                assignment.out = max(assignment.out, size)
-            else:
-                assignment.err = max(assignment.err, size)
+        if assignment is not None:
+            await assignment.intake.take(chunks)
 
     async def _acknowledge(self, link: Link, tokens: set[str]) -> None:
         kept = [self._jobs[name] for name in tokens if name in self._jobs]
-        data = b"".join(link.session.ack(job.token, job.out, job.err) for job in kept)
+        data = b"".join(
+            link.session.ack(job.token, job.intake.kept["out"], job.intake.kept["err"], job.intake.kept["rep"])
+            for job in kept
+        )
         if data:
             await self._send(link, data)
 
@@ -254,13 +283,16 @@ class NodeWorker:
         assignment = self._jobs.get(event.token)
         if assignment is None:
             return
-        await self._conclude(assignment, *self._meaning(event))
+        if isinstance(event, Ended):
+            await assignment.intake.rest()
+        await self._conclude(assignment, *self._meaning(assignment, event))
         await self._send(link, link.session.forget(event.token))
 
-    def _meaning(self, event: Ended | Refused | Absent) -> tuple[Event, Mapping[str, object]]:
+    def _meaning(self, assignment: Assignment, event: Ended | Refused | Absent) -> tuple[Event, Mapping[str, object]]:
         match event:
             case Ended(outcome=outcome):
-                return conclusion(outcome)
+                kind, fields = conclusion(outcome, assignment.run.success_codes)
+                return judged(kind, fields, assignment.intake.finish)
             case Refused(reason=reason, message=message):
                 return Event.START_FAILED, {"reason": reason, "message": message}
             case Absent():
@@ -268,11 +300,15 @@ class NodeWorker:
                 return Event.LOST, {"reason": "spool_wiped", "message": message}
 
     async def _conclude(self, assignment: Assignment, event: Event, fields: Mapping[str, object]) -> None:
-        """Write the end of a job, then let go of it."""
-        now = self._owner.now()
-        await self._store.apply(
-            assignment.spec.id, assignment.attempt, event, epoch=self._owner.options.epoch, now=now, fields=fields
+        """Write the end of an attempt, for good or back to the queue for the next one; then let go of it."""
+        now, epoch = self._owner.now(), self._owner.options.epoch
+        job, attempt = assignment.spec.id, assignment.attempt
+        again = next_attempt(assignment.run, event, fields, attempt, redo=assignment.intake.redo)
+        retried = again is not None and await self._store.retry(
+            job, attempt, epoch=epoch, now=now, at=now + again.after_s, fields=fields, reason="retry", message=again.why
         )
+        if not retried:
+            await self._store.apply(job, attempt, event, epoch=epoch, now=now, fields=fields)
         self._jobs.pop(assignment.token, None)
-        self._owner.done(assignment.spec.id)
+        self._owner.done(job)
         self.idle_since = now

@@ -1,68 +1,21 @@
 """The operations of the local API (`docs/reference/local-api.md`): fields in, one call of the service, result out."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from inventory import Node
 from jobs.plan import MAX_INPUT_BYTES
-from jobs.records import Request, RunRecord
+from jobs.records import RunRecord
+from orchestrator.calls import Call, Operation, as_json
 from orchestrator.following import STREAMS, Chunk, End, Position, Snapshot
-from orchestrator.service import Caller, Service, ServiceError
+from orchestrator.planning import ServiceError
+from orchestrator.service import Service
 from orchestrator.store.interface import RunEvent, StreamName
+from orchestrator.type_operations import TypeOperations
 
 MAX_OUTPUT = 4 << 20  #: bytes in one answer of `output`
-
-Send = Callable[[dict[str, Any], bytes], Awaitable[None]]
-Operation = Callable[["Call"], Awaitable[None]]
-
-
-class Call:
-    """One call of one connection: its fields, and how to answer."""
-
-    def __init__(self, caller: Caller, fields: Mapping[str, Any], payload: bytes, send: Send) -> None:
-        self.caller = caller
-        self.fields = fields
-        self.payload = payload
-        self.send = send
-
-    async def ok(self, result: object, **header: object) -> None:
-        """Answer with a result."""
-        await self.send({"t": "ok", **header}, as_json(result))
-
-    def text(self, name: str) -> str:
-        """Return a field that must be there. Raises ServiceError."""
-        value = self.fields.get(name)
-        if not isinstance(value, str) or not value:
-            raise ServiceError("bad_request", f"{name}: expected text")
-        return value
-
-    def maybe(self, name: str, kind: type | tuple[type, ...]) -> Any:
-        """Return a field that may be missing. Raises ServiceError."""
-        value = self.fields.get(name)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise ServiceError("bad_request", f"{name}: not of the expected type")
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of texts; a missing one is empty. Raises ServiceError."""
-        value = self.fields.get(name) or ()
-        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-            raise ServiceError("bad_request", f"{name}: expected a list of texts")
-        return tuple(value)
-
-    def request(self) -> Request:
-        """Return what is to be run. Raises ServiceError."""
-        try:
-            return msgspec.convert(self.fields.get("request"), Request)
-        except msgspec.ValidationError as error:
-            raise ServiceError("bad_request", f"request: {error}") from error
-
-
-def as_json(value: object) -> bytes:
-    """Return a result as it travels."""
-    return msgspec.json.encode(value)
 
 
 class Operations:
@@ -71,11 +24,10 @@ class Operations:
     def __init__(self, service: Service, info: Mapping[str, object]) -> None:
         self._service = service
         self._info = info
-        self.on_reload: Callable[[], Awaitable[int]] = service.reload
+        self.on_reload: Callable[[], Awaitable[int]] = service.planner.reload
         self.table: Mapping[str, Operation] = {
             "ping": self._ping,
             "submit": self._submit,
-            "plan": self._plan,
             "runs": self._runs,
             "run": self._run,
             "output": self._output,
@@ -86,6 +38,7 @@ class Operations:
             "reload": self._reloaded,
             "stats": self._stats,
             "complete": self._complete,
+            **TypeOperations(service).table,
         }
 
     async def _ping(self, call: Call) -> None:
@@ -96,10 +49,6 @@ class Operations:
             raise ServiceError("bad_request", "script and standard input are too large")
         record = await self._service.submit(call.caller, call.text("id"), call.request(), call.payload)
         await call.ok(record)
-
-    async def _plan(self, call: Call) -> None:
-        made, nodes = await self._service.preview(call.caller, call.request())
-        await call.ok({"nodes": nodes, "folded": made.run.nodes, "count": made.run.total, "title": made.run.title})
 
     async def _runs(self, call: Call) -> None:
         limit = call.maybe("limit", int) or 50
@@ -161,11 +110,11 @@ class Operations:
     async def _nodes(self, call: Call) -> None:
         sources = call.texts("inventory")
         target = call.maybe("target", str)
-        inventory = await self._service.inventory(sources)
+        inventory = await self._service.planner.inventory(sources)
         if target is None:
             nodes = tuple(inventory.nodes.values())
         else:
-            nodes = (await self._service.select(target, inventory=sources)).nodes
+            nodes = (await self._service.planner.select(target, inventory=sources)).nodes
         groups = {
             name: sorted(node.name for node in inventory.nodes.values() if name in node.groups)
             for name in inventory.groups
@@ -174,7 +123,7 @@ class Operations:
         await call.ok({"nodes": [_node(node) for node in nodes], "groups": groups, "problems": warnings})
 
     async def _check(self, call: Call) -> None:
-        selection = await self._service.select(call.maybe("target", str), inventory=call.texts("inventory"))
+        selection = await self._service.planner.select(call.maybe("target", str), inventory=call.texts("inventory"))
         described = {node.name: _node(node) for node in selection.nodes}
         async for found in self._service.check(selection, call.texts("users")):
             result = {**described[found.node], "reachable": found.reachable, **found.facts}
@@ -194,8 +143,10 @@ class Operations:
             items = [record.id for record in await self._service.runs(active=False, limit=200, before=None)]
         elif kind == "job":
             items = await self._job_ids(prefix)
+        elif kind == "type":
+            items = [job_type.name for job_type in self._service.planner.job_types]
         else:
-            inventory = await self._service.inventory(call.texts("inventory"))
+            inventory = await self._service.planner.inventory(call.texts("inventory"))
             items = list(inventory.nodes if kind == "node" else inventory.groups)
         await call.ok({"items": [item for item in items if item.startswith(prefix)][:200]})
 

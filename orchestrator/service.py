@@ -5,30 +5,19 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inventory import InvalidFilesError, Inventory, Node, TargetError, fold
+import msgspec
+
 from inventory.route import Route
-from jobs.plan import Defaults, Plan, PlannedNode, RequestError, plan
+from jobs.plan import Plan
 from jobs.records import Request, RunRecord
-from orchestrator.catalogue import Catalogue
 from orchestrator.following import Item, Position, follow, narrowed
+from orchestrator.planning import Caller, Planner, Selection, ServiceError
+from orchestrator.rerun import Only, again, chosen
+from orchestrator.sealing import Sealer, closed, opened
 from orchestrator.store.interface import Output, Store, StreamName
+from orchestrator.why import Link, chain
 
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the account behind the local socket, or a signed-in user of a face."""
-
-    user: str
-
-
-class ServiceError(Exception):
-    """A call cannot be done. `code` is machine-readable (see `docs/reference/local-api.md`)."""
-
-    def __init__(self, code: str, message: str, problems: Sequence[Mapping[str, object]] = ()) -> None:
-        self.code = code
-        self.message = message
-        self.problems = tuple(problems)
-        super().__init__(message)
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,101 +36,44 @@ class NodeChecker(Protocol):
         """Connect (or use the warm connection) and ask; never raises for an unreachable node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The nodes that a target selected, and how they are shown."""
-
-    nodes: tuple[Node, ...]
-    inventory: Inventory
-
-    @property
-    def folded(self) -> str:
-        """The names in short, as `web[01-20]`."""
-        return fold([node.name for node in self.nodes])
-
-
 class Service:
     """The operations of AnyJob. Errors are `ServiceError`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  one argument per neighbour
         self,
         store: Store,
-        catalogue: Catalogue,
+        planner: Planner,
         checker: NodeChecker,
+        sealer: Sealer,
         *,
-        defaults: Defaults,
-        now: Callable[[], float],
+        now: Clock,
+        waits: Callable[[str], str | None],
     ) -> None:
         self._store = store
-        self._catalogue = catalogue
         self._checker = checker
+        self._sealer = sealer
         self._now = now
-        self.defaults = defaults  #: replaced at a reload of the settings
+        self._waits = waits
+        self.planner = planner  #: what a request would do; asks nothing of the store
 
     async def submit(self, caller: Caller, run_id: str, request: Request, inputs: bytes) -> RunRecord:
         """Plan and keep a request; the same id submitted again gives the same run."""
         if len(inputs) != max(request.script_size, 0) + max(request.stdin_size, 0):
             raise ServiceError("bad_request", "script_size and stdin_size do not add up to the bytes that came")
-        made = await self._plan(caller, run_id, request)
-        await self._store.submit(made.run, made.jobs, inputs)
-        record = await self._store.run(run_id, with_jobs=False)
+        planned = await self.planner.plan(caller, run_id, request)
+        if planned.question is not None:
+            raise ServiceError("confirmation", planned.question)
+        return await self._keep(planned.plan, planned.secrets, inputs)
+
+    async def _keep(self, plan: Plan, secrets: Mapping[str, str], inputs: bytes) -> RunRecord:
+        run = plan.run
+        if secrets:
+            run = msgspec.structs.replace(run, sealed=closed(self._sealer, run.id, secrets))
+        await self._store.submit(run, plan.jobs, inputs)
+        record = await self._store.run(run.id, with_jobs=False)
         if record is None:
-            raise ServiceError("internal", f"run {run_id} was not kept")
+            raise ServiceError("internal", f"run {run.id} was not kept")
         return record
-
-    async def preview(self, caller: Caller, request: Request) -> tuple[Plan, tuple[str, ...]]:
-        """Return the plan of a request and the names of its nodes; nothing is started."""
-        made = await self._plan(caller, "0" * 26, request)
-        return made, tuple(job.node for job in made.jobs)
-
-    async def _plan(self, caller: Caller, run_id: str, request: Request) -> Plan:
-        selection = await self.select(
-            request.target, exclude=request.exclude, limit=request.limit, inventory=request.inventory
-        )
-        nodes = [
-            PlannedNode(
-                name=node.name,
-                route=selection.inventory.route(node, login_user=request.login_user),
-                max_jobs=node.max_jobs,
-            )
-            for node in selection.nodes
-        ]
-        try:
-            return plan(
-                request,
-                run_id=run_id,
-                user=caller.user,
-                nodes=nodes,
-                folded=selection.folded,
-                defaults=self.defaults,
-                now=self._now(),
-            )
-        except RequestError as error:
-            problems = [{"field": field, "message": message} for field, message in error.problems]
-            raise ServiceError("bad_request", str(error), problems) from error
-
-    async def select(
-        self,
-        target: str | None,
-        *,
-        exclude: str | None = None,
-        limit: str | None = None,
-        inventory: Sequence[str] = (),
-    ) -> Selection:
-        """Return the nodes of a target expression; None selects every node that is not disabled."""
-        known = await self.inventory(inventory)
-        try:
-            nodes = known.select("all" if target is None else target, exclude=exclude, limit=limit)
-        except TargetError as error:
-            raise ServiceError("bad_target", str(error)) from error
-        return Selection(nodes=nodes, inventory=known)
-
-    async def inventory(self, sources: Sequence[str] = ()) -> Inventory:
-        """Return the site's inventory, or the one of these files."""
-        try:
-            return await self._catalogue.named(sources)
-        except InvalidFilesError as error:
-            raise bad_file(error) from error
 
     async def run(self, text: str) -> RunRecord:
         """Return a run with its jobs, by its id or an unambiguous part of it; by a job's id, with that job alone."""
@@ -195,6 +127,26 @@ class Service:
         async for item in follow(self._store, await self.run(text), position, output=output):
             yield item
 
+    async def rerun(self, caller: Caller, new_id: str, text: str, only: Only | Sequence[str]) -> RunRecord:
+        """Run a run's jobs again, with everything as it was: all of them, or those that `only` means."""
+        record = await self.run(text)
+        spec = await self._store.run_spec(record.id)
+        if spec is None:
+            raise ServiceError("not_found", f"there is no run {text!r}")
+        wanted = chosen(record.jobs or (), only)
+        if not wanted:
+            raise ServiceError("bad_request", f"no job of {record.id} is meant by {only!r}: nothing to run again")
+        jobs = [job for job in await self._store.job_specs(record.id) if job.id in wanted]
+        secrets = {} if spec.sealed is None else opened(self._sealer, spec.id, spec.sealed)
+        made = again(spec, jobs, new_id=new_id, user=caller.user, now=self._now())
+        await self.planner.require_run_as(caller, made)
+        return await self._keep(made, secrets, await self._store.inputs(spec.id))
+
+    async def why(self, text: str) -> tuple[RunRecord, list[Link]]:
+        """Return why a run is as it is: what its jobs wait for, or why they ended as they did."""
+        record = await self.run(text)
+        return record, chain(record, self._waits)
+
     async def check(self, selection: Selection, users: Sequence[str]) -> AsyncIterator[NodeCheck]:
         """Look at nodes, all at once; yield each as its answer comes."""
         tasks = [
@@ -208,20 +160,6 @@ class Service:
             for task in tasks:
                 task.cancel()
 
-    async def reload(self) -> int:
-        """Read the site's inventory again; a broken one is refused and the old one stays."""
-        try:
-            return len((await self._catalogue.reload()).nodes)
-        except InvalidFilesError as error:
-            raise bad_file(error) from error
-
     async def stats(self) -> dict[str, object]:
         """Return the store's figures."""
         return await self._store.stats()
-
-
-def bad_file(error: InvalidFilesError) -> ServiceError:
-    """Return the error that tells a caller every mistake in settings or inventory."""
-    fields = ("file", "line", "column", "field", "message", "hint")
-    problems = [{field: getattr(problem, field) for field in fields} for problem in error.problems]
-    return ServiceError("bad_file", str(error), problems)
