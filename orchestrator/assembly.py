@@ -30,6 +30,7 @@ from remote.transport import SshOptions, Transport
 
 log = logging.getLogger(__name__)
 _UPKEEP_S = 15.0
+_HANG_UP_S = 0.3  # after which a connection is another command's, not one that is just being closed
 _DISPATCHER = "main"
 
 
@@ -196,16 +197,16 @@ def _defaults(settings: Settings) -> Defaults:
 
 
 @contextlib.contextmanager
-def start_embedded(settings: Settings) -> Iterator[None]:
+def start_embedded(settings: Settings, *, busy: Callable[[], None] | None = None) -> Iterator[None]:
     """Run a whole AnyJob beside the calling thread, on the usual socket, for a command that found no daemon.
 
-    At the end it waits until no other command uses it. Jobs that still run go on; whoever starts next on this
-    data directory picks them up.
+    At the end it waits until no other command uses it, and calls `busy` if one does. Jobs that still run go on;
+    whoever starts next on this data directory picks them up.
 
     Raises:
         what `running` raises.
     """
-    beside = _Beside(settings)
+    beside = _Beside(settings, busy)
     beside.start()
     beside.ready.wait()
     try:
@@ -221,8 +222,9 @@ def start_embedded(settings: Settings) -> Iterator[None]:
 class _Beside(threading.Thread):
     """A stack with an event loop of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, busy: Callable[[], None] | None) -> None:
         super().__init__(name="anyjob", daemon=True)
+        self._busy = busy
         self.ready = threading.Event()
         self.failure: BaseException | None = None
         self._settings = settings
@@ -246,4 +248,9 @@ class _Beside(threading.Thread):
         async with running(lambda: self._settings, embedded=True) as stack:
             self.ready.set()
             await self._stopping.wait()
-            await stack.server.unused.wait()
+            try:
+                await asyncio.wait_for(stack.server.unused.wait(), _HANG_UP_S)
+            except TimeoutError:
+                if self._busy is not None:
+                    self._busy()
+                await stack.server.unused.wait()

@@ -97,7 +97,8 @@ class Invocation:
         from orchestrator.assembly import start_embedded  # noqa: PLC0415  imports everything
 
         self.embedded = True
-        with start_embedded(settings), Client.connect(settings.socket_path) as client:
+        busy = "another command uses the daemon of this one: waiting until it ends (Ctrl-C leaves it without a daemon)"
+        with start_embedded(settings, busy=lambda: self.say(busy)), Client.connect(settings.socket_path) as client:
             yield client
 
     def note(self, text: str) -> None:

@@ -16,6 +16,7 @@ from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.wording import duration, moment, recent
 
 Run = Mapping[str, Any]
+_ROOMY = 100  # columns of a terminal on which a list of runs has the users, too
 _STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
@@ -106,24 +107,26 @@ def _runs(runs: Sequence[Run], terminal: Terminal, *, empty: str) -> str:
     if not runs:
         return f"{empty}\n"
     now = time.time()
+    roomy = not terminal.tty or terminal.columns >= _ROOMY
     rows: list[Row] = [
         [
             run["id"],
             Cell(run["state"], state_style(run["state"])),
             recent(run["created"], now) if terminal.tty else moment(run["created"]),
             duration((run.get("ended") or now) - run["created"]),
-            run["user"],
+            *([run["user"]] if roomy else []),
             f"{run['nodes']} ({run['total']})" if run["total"] > 1 else run["nodes"],
             run["title"],
         ]
         for run in runs
     ]
-    return table(("ID", "STATE", "SUBMITTED", "TIME", "USER", "NODES", "WHAT"), rows, terminal)
+    head = ("ID", "STATE", "SUBMITTED", "TIME", *(["USER"] if roomy else []), "NODES", "WHAT")
+    return table(head, rows, terminal)
 
 
 def _described(run: Run, terminal: Terminal) -> str:
     now = time.time()
-    by = f" (by {plain(run['cancelled_by'])})" if run.get("cancelled_by") else ""
+    by = f" (cancel asked by {plain(run['cancelled_by'])})" if run.get("cancelled_by") else ""
     facts = (
         ("run", run["id"]),
         ("what", plain(run["title"])),
@@ -133,4 +136,4 @@ def _described(run: Run, terminal: Terminal) -> str:
         ("ended", moment(run.get("ended"))),
     )
     head = "".join(f"{terminal.paint(f'{name:<10}', 'bold')} {value}\n" for name, value in facts)
-    return head + "\n" + job_table(run["jobs"], terminal, now=now)
+    return head + "\n" + job_table(run["jobs"], terminal, now=now, numbered=True)

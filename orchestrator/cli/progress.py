@@ -31,10 +31,12 @@ def progress_line(tally: Tally, elapsed_s: float, terminal: Terminal, *, connect
         bar += terminal.paint((_LINE if terminal.colour and terminal.unicode else mark) * cells, colour)
         if number:
             words.append((f"{number} {word}", colour))
-    texts = [f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02}", _waiting_for(tally.active())]
-    if not connected:
-        texts.append("the daemon is away, trying again")
-    return _fit(bar, words, texts, terminal)
+    texts = [(f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02}", "")]
+    if connected:
+        texts.append((_waiting_for(tally.active()), ""))
+    else:
+        texts.append(("the daemon is away, trying again", "yellow"))
+    return _fit(bar, [*words, *texts], terminal)
 
 
 def _waiting_for(active: list[dict[str, Any]]) -> str:
@@ -42,11 +44,11 @@ def _waiting_for(active: list[dict[str, Any]]) -> str:
     return " ".join(names) + (f" and {len(active) - _NAMED} more" if len(active) > _NAMED else "")
 
 
-def _fit(bar: str, words: list[tuple[str, str]], texts: list[str], terminal: Terminal) -> str:
+def _fit(bar: str, words: list[tuple[str, str]], terminal: Terminal) -> str:
     room = terminal.columns - 1 - (_BAR + 2)
     line = bar if terminal.colour and terminal.unicode else f"[{bar}]"
-    for text, style in [*words, *((text, "") for text in texts if text)]:
-        if len(text) + 2 > room:
+    for text, style in words:
+        if not text or len(text) + 2 > room:
             break
         line += "  " + (terminal.paint(text, style) if style else text)
         room -= len(text) + 2

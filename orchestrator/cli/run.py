@@ -117,7 +117,7 @@ def build_request(command: tuple[str, ...], options: dict[str, Any]) -> tuple[di
     script = b"" if script_path is None else script_path.read_bytes()
     if script_path is not None and not script:
         raise click.UsageError(f"{script_path} is empty.")
-    stdin = sys.stdin.buffer.read(_STDIN_MAX + 1) if options["stdin"] and not options["list_nodes"] else b""
+    stdin = _stdin() if options["stdin"] and not options["list_nodes"] else b""
     for name, data in (("standard input", stdin), ("the script", script)):
         if len(data) > _STDIN_MAX:
             raise click.UsageError(f"{name} is longer than 16 MiB; copy the file to the nodes first.")
@@ -145,6 +145,12 @@ def build_request(command: tuple[str, ...], options: dict[str, Any]) -> tuple[di
     }
     _refuse_bytes(request)
     return request, script + stdin
+
+
+def _stdin() -> bytes:
+    if sys.stdin.isatty():
+        click.echo("what you type is the jobs' standard input; Ctrl-D on an empty line ends it", err=True)
+    return sys.stdin.buffer.read(_STDIN_MAX + 1)
 
 
 def _words(interpreter: str | None, script: Path | None) -> list[str] | None:

@@ -27,16 +27,27 @@ def summary(run: Mapping[str, Any], terminal: Terminal, *, now: float) -> str:
     return text + terminal.paint(counts_line(run["counts"], run["total"]), "bold") + _time(run, now) + "\n"
 
 
-def job_table(jobs: Sequence[Mapping[str, Any]], terminal: Terminal, *, now: float) -> str:
-    """Return one row per job."""
+def job_table(jobs: Sequence[Mapping[str, Any]], terminal: Terminal, *, now: float, numbered: bool = False) -> str:
+    """Return one row per job; `numbered` with the number that makes the id of a run to that of a job (`RUN-3`)."""
     rows: list[Row] = []
     for job in jobs:
         style = state_style(job["state"])
         message = job.get("message") or ""
         rows.append(
-            [job["node"], Cell(job["state"], style), _code(job), duration(took(job, now)), message or _detail(job)]
+            [
+                *([_number(job)] if numbered else []),
+                job["node"],
+                Cell(job["state"], style),
+                _code(job),
+                duration(took(job, now)),
+                message or _detail(job),
+            ]
         )
-    return table(("NODE", "STATE", "EXIT", "TIME", "MESSAGE"), rows, terminal)
+    return table((*(["JOB"] if numbered else []), "NODE", "STATE", "EXIT", "TIME", "MESSAGE"), rows, terminal)
+
+
+def _number(job: Mapping[str, Any]) -> str:
+    return str(job["id"].partition("-")[2] or "-")
 
 
 def state_style(state: str) -> tuple[str, ...]:

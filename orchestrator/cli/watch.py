@@ -13,10 +13,11 @@ from orchestrator.cli.exitcode import INTERRUPTED, PIPE_CLOSED, SIGNALLED
 from orchestrator.cli.progress import progress_line
 from orchestrator.cli.screen import ERR, OUT, Screen, Terminals, Write
 from orchestrator.cli.tally import Tally
-from orchestrator.client import Client, Follow
+from orchestrator.client import Client, DaemonAbsentError, Follow
 
 _REDRAW_S: Final = 0.1
 _IDLE_S: Final = 30.0
+_GRACE_S: Final = 10.0  # between TERM and KILL where nobody said otherwise
 _CLEAR: Final = "\r\x1b[K"
 _LEAVING: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -104,6 +105,9 @@ class Watch:
             self._write(self._screen.finish())
         except BrokenPipeError:
             return self._nobody_reads()
+        except DaemonAbsentError:
+            self._say(f"what has started goes on; when the daemon is back: anyjob follow {self._follow.run}")
+            raise
         finally:
             self._erase()
             self._follow.close()
@@ -151,7 +155,7 @@ class Watch:
         """Deal with the signals that came; return an exit code to leave with."""
         self._signals.clear()
         if self._signals.leave is not None:
-            self._say(f"run {self._follow.run} goes on; see it again with: anyjob follow {self._follow.run}")
+            self._say(f"the run goes on; watch it again: anyjob follow {self._follow.run}")
             return SIGNALLED + self._signals.leave
         if not self._signals.interrupts:
             return None
@@ -186,7 +190,7 @@ class Watch:
         return f"not ended yet: {fold(active)} ({len(active)})" if active else "the run is about to end"
 
     def _detach(self) -> int:
-        self._say(f"run {self._follow.run} goes on; see it again with: anyjob follow {self._follow.run}")
+        self._say(f"the run goes on; watch it again: anyjob follow {self._follow.run}")
         return INTERRUPTED
 
     def _cancel(self) -> int | None:
@@ -199,6 +203,14 @@ class Watch:
         self._client.call("cancel", id=self._follow.run, grace_s=0.0 if kill else self._habits.grace_s)
         return None
 
+    def _see_the_end(self) -> None:
+        """Wait until a cancelled run has ended: the daemon of this process has to tell the nodes before it ends."""
+        grace_s = _GRACE_S if self._habits.grace_s is None else self._habits.grace_s
+        latest = time.monotonic() + grace_s + _GRACE_S
+        while not self.tally.ended and time.monotonic() < latest:
+            for frame in self._follow.receive(1.0):
+                self.tally.note(frame)
+
     def _nobody_reads(self) -> int:
         """Our reader has gone (`| head`): end quietly, and leave no job behind that nobody knows of."""
         # Python would complain at exit about what it cannot flush.
@@ -207,6 +219,7 @@ class Watch:
         text = f"run {run} goes on: anyjob follow {run}\n"
         if not self._habits.can_detach:
             self._client.call("cancel", id=run, grace_s=self._habits.grace_s)
+            self._see_the_end()
             text = f"run {run} was cancelled, because its output was closed\n"
         try:
             sys.stderr.write(text)

@@ -24,7 +24,7 @@ def ending(facts: Facts) -> str | None:
         return f"exited with exit code {facts.get('exit_code')}"
     words = _ENDINGS.get(facts.get("state", ""))
     message = facts.get("message") or facts.get("reason")
-    return f"{words}: {message}" if words and message else words
+    return f"{words}: {message}" if words and message and message != words else words
 
 
 def link_change(facts: Facts) -> str | None:

@@ -4,8 +4,9 @@ Counted are executed bytecodes, so that a loop shows whatever it is made of.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -44,6 +45,31 @@ def chunks(line: int, size: int = CHUNK) -> Iterator[bytes]:
 
 def bytecodes(work: Callable[[], object]) -> int:
     """Do something and return how many bytecodes that took."""
+    return _monitored(work) if sys.version_info >= (3, 12) else _traced(work)
+
+
+def _monitored(work: Callable[[], object]) -> int:
+    """Since 3.12 a trace function misses what is run for the first time."""
+    count = 0
+    thread = threading.get_ident()
+
+    def seen(code: CodeType, offset: int) -> None:
+        nonlocal count
+        count += threading.get_ident() == thread
+
+    monitoring, tool = sys.monitoring, sys.monitoring.PROFILER_ID
+    monitoring.use_tool_id(tool, "bytecodes")
+    monitoring.register_callback(tool, monitoring.events.INSTRUCTION, seen)
+    monitoring.set_events(tool, monitoring.events.INSTRUCTION)
+    try:
+        work()
+    finally:
+        monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+        monitoring.free_tool_id(tool)
+    return count
+
+
+def _traced(work: Callable[[], object]) -> int:
     count = 0
 
     def trace(frame: FrameType, event: str, _argument: object) -> Any:

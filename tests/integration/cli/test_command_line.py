@@ -176,3 +176,21 @@ def test_what_cannot_be_served_is_told_in_one_line(live: Site, site: Site) -> No
 def test_pages_without_a_daemon_tell_how_to_start_one(site: Site) -> None:
     answer = site.run("web", check=1)
     assert "start one with: anyjob daemon" in answer.err.decode()
+
+
+def test_without_a_daemon_two_commands_share_one_and_the_first_waits_for_the_second(site: Site, tmp_path: Path) -> None:
+    gates = [tmp_path / name for name in ("first", "second")]
+    scripts = [f"echo begun; until test -e {gate}; do sleep 0.05; done" for gate in gates]
+    first = site.popen("exec", "-w", "node01", "--", scripts[0], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"node01: begun\n"
+    second = site.popen("exec", "-w", "node02", "--", scripts[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert second.stdout is not None
+    assert second.stdout.readline() == b"node02: begun\n"
+    gates[0].touch()
+    assert first.stderr is not None
+    assert first.stderr.readline().startswith(b"another command uses the daemon of this one")
+    gates[1].touch()
+    for process in (second, first):
+        process.communicate(timeout=60)
+        assert process.returncode == 0

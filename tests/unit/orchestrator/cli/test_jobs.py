@@ -42,9 +42,9 @@ def test_show_tells_all_of_a_run(anyjob: CommandLine, peer: ScriptedPeer) -> Non
     peer.on("run", ok({**DONE, "cancelled_by": "eve"}))
     text = anyjob("show", "7Q2M").stdout.decode()
     assert f"run        {RUN}\n" in text
-    assert "state      failed (by eve)\n" in text
+    assert "state      failed (cancel asked by eve)\n" in text
     assert "nodes      2 nodes: 1 succeeded, 1 failed\n" in text
-    assert "web02  failed     3     1.0 s\n" in text
+    assert "2    web02  failed     3     1.0 s\n" in text
 
 
 def test_a_pasted_address_of_a_run_page_is_its_id(anyjob: CommandLine, peer: ScriptedPeer) -> None:

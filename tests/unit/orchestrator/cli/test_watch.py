@@ -142,7 +142,7 @@ def test_the_answer_d_leaves_the_jobs_running(anyjob: CommandLine, long: Long, p
         person.sees(r"\? ")
         person.types("d\n")
         assert person.leaves() == 130
-    assert f"run {RUN} goes on; see it again with: anyjob follow {RUN}" in person.seen
+    assert f"the run goes on; watch it again: anyjob follow {RUN}" in person.seen
     assert peer.asked("cancel") == []
 
 
@@ -201,7 +201,7 @@ def test_without_a_terminal_it_detaches_if_that_was_asked_for(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"run {RUN} goes on" in err.decode()
+    assert f"the run goes on; watch it again: anyjob follow {RUN}" in err.decode()
     assert peer.asked("cancel") == []
 
 
@@ -212,7 +212,7 @@ def test_a_terminated_watcher_leaves_the_run_and_tells_its_id(
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert f"run {RUN} goes on" in err.decode()
+    assert f"the run goes on; watch it again: anyjob follow {RUN}" in err.decode()
     assert peer.asked("cancel") == []
 
 
