@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from remote.runner.first_stage import PACKAGE
+from remote.runner.first_stage import FILES, PACKAGE
 
 KNOWN_PYTHONS: Final = (
     "python3",
@@ -24,6 +24,8 @@ KNOWN_PYTHONS: Final = (
 )
 
 _RUNNER: Final = Path(__file__).with_name("runner")
+_HELPER: Final = Path(__file__).with_name("helper")
+_HELPER_FILES: Final = ("anyjob.py", "anyjob-report")  #: what jobs find on their paths
 
 # Reads one line from standard input, byte by byte (what follows belongs to others), and executes it. No quote, no
 # backslash, no dollar: it goes through two shells. At an end of file it exits.
@@ -60,12 +62,28 @@ class Bundle:
 def bundle() -> Bundle:
     """Return the runner of this version of AnyJob; the same bytes each time.
 
-    It unpacks to a JSON object: full module name → source text.
+    It unpacks to a JSON object: full module name → source text, and `files/NAME` → text of a file for jobs.
+
+    Raises:
+        FileNotFoundError: AnyJob is not installed completely.
     """
     sources = {_module(path): path.read_text(encoding="utf-8") for path in _RUNNER.glob("*.py")}
+    sources |= {FILES + name: text for name, text in helper_files().items()}
     text = json.dumps(sources, sort_keys=True, ensure_ascii=False).encode()
     data = zlib.compress(text, 9)
     return Bundle(data=data, size=len(data), sha256=hashlib.sha256(text).hexdigest())
+
+
+def helper_files() -> dict[str, str]:
+    """Return what jobs find on their paths, name → text.
+
+    Raises:
+        FileNotFoundError: AnyJob is not installed completely.
+    """
+    missing = [str(_HELPER / name) for name in _HELPER_FILES if not (_HELPER / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{', '.join(missing)}: missing in this installation; install AnyJob again")
+    return {name: (_HELPER / name).read_text(encoding="utf-8") for name in _HELPER_FILES}
 
 
 def _module(path: Path) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Optional
 
 PACKAGE = "anyjob_runner"
+FILES = "files/"  # a name in a bundle that begins so is no module, but a file for jobs
 MAX_UNPACKED = 4 << 20  # bytes; a bundle is far smaller
 _MAGIC = b"AJR1"
 
@@ -119,7 +120,7 @@ def cache_path(root: bytes, sha256: str) -> bytes:
     return b"%s/runner/%s-%s" % (root, sha256.encode(), (sys.implementation.cache_tag or "none").encode())
 
 
-def load_compiled(path: bytes) -> "Optional[Dict[str, CodeType]]":
+def load_compiled(path: bytes) -> "Optional[Dict[str, Any]]":
     """Return the cached runner, or None if there is none that is whole, ours and made by this interpreter."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -137,7 +138,7 @@ def load_compiled(path: bytes) -> "Optional[Dict[str, CodeType]]":
     return compiled if isinstance(compiled, dict) else None
 
 
-def store_compiled(path: bytes, compiled: "Dict[str, CodeType]") -> None:
+def store_compiled(path: bytes, compiled: "Dict[str, Any]") -> None:
     """Cache a runner, and remove the runners of other versions. Without space there is just no cache."""
     directory, name = os.path.split(path)
     body = marshal.dumps(compiled)
@@ -167,8 +168,8 @@ def _seal(body: bytes) -> bytes:
     return _MAGIC + bytecode + zlib.crc32(body).to_bytes(4, "big")
 
 
-def receive(size: int, sha256: str) -> "Dict[str, CodeType]":
-    """Read exactly `size` bytes of a bundle from standard input and compile it.
+def receive(size: int, sha256: str) -> "Dict[str, Any]":
+    """Read exactly `size` bytes of a bundle from standard input and compile its modules.
 
     Raises:
         ValueError: it is not the bundle that was announced.
@@ -190,7 +191,9 @@ def receive(size: int, sha256: str) -> "Dict[str, CodeType]":
     if hashlib.sha256(text).hexdigest() != sha256:
         raise ValueError("the bundle is damaged: its checksum is another")
     return {
-        name: compile(source, name.replace(".", "/") + ".py", "exec", dont_inherit=True, optimize=2)
+        name: source
+        if name.startswith(FILES)
+        else compile(source, name.replace(".", "/") + ".py", "exec", dont_inherit=True, optimize=2)
         for name, source in json.loads(text.decode("utf-8")).items()
     }
 
@@ -247,6 +250,7 @@ def main(config: "Dict[str, Any]") -> None:
         store_compiled(path, compiled)
     else:
         answer(nonce, "have", here)
+    config["files"] = {name[len(FILES) :]: text for name, text in compiled.items() if name.startswith(FILES)}
     sys.meta_path.insert(0, Finder(compiled))
     __import__(PACKAGE + ".main", fromlist=["run"]).run(config)
     return None

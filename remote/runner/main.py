@@ -1,13 +1,13 @@
 """Entry of the runner on a node, called by the first stage."""
 
 import os
-import resource
 import sys
 
-from . import launch
+from . import rlimits
 from .facts import hello
 from .first_stage import UnsafeSpoolError, spool_root
 from .identity import resolve
+from .library import Library
 from .outbox import Outbox
 from .relay import Relay
 from .spool import Spool
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def run(config: "Dict[str, Any]") -> None:
     """Be the relay of this connection (standard input and output) until it ends.
 
-    `config` has the keys `cluster`, and `spool`: the directory above the clusters' spools, or None.
+    `config` has the keys `cluster`; `spool`: the directory above the clusters' spools, or None; `files`: what jobs
+    use, name to text; and `hash`: their version.
     """
     outbox = Outbox(1)
     try:
@@ -29,12 +30,11 @@ def run(config: "Dict[str, Any]") -> None:
         outbox.put({"t": "fault", "message": "the spool cannot be used: %s" % error, "token": None})
         outbox.flush()
         return
-    # Two descriptors a job: the usual 1,024 would end at 500 jobs. Jobs get their own limit back.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (launch.HARD_FILES, launch.HARD_FILES))
+    rlimits.take_own()
     python = "%d.%d.%d" % sys.version_info[:3]
     outbox.put(hello(spool, python, os.fsencode(sys.executable).decode("utf-8", "replace"), resolve(None, None).name))
     outbox.flush()
     try:
-        Relay(spool, config["cluster"], 0, outbox).run()
+        Relay(spool, Library(spool.root, config), 0, outbox).run()
     finally:
         spool.close()

@@ -9,22 +9,22 @@ import select
 import signal
 import time
 
-from . import outcome, supervisor
-from .entry import Entry
-from .facts import facts
 from .following import Following
 from .frames import Decoder, FrameError
-from .identity import can_become
+from .inputs import remove_files
+from .lookups import Lookups
 from .outbox import Outbox
-from .spec import canonical, check, is_seconds
+from .spec import is_seconds
 from .spool import Refusal, is_token
+from .starts import Starts
 from .tail import Tail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Deque, Dict
+    from typing import Deque
 
     from .frames import Frame
+    from .library import Library
     from .spool import Spool
 
 READ = 256 << 10  # bytes of one read from the channel
@@ -35,20 +35,20 @@ TURN_S = 0.02  # seconds of commands before output and pings have their turn
 class Relay:
     """Serves one connection."""
 
-    def __init__(self, spool: "Spool", cluster: str, channel: int, outbox: Outbox) -> None:
-        """Take the spool, the cluster's name, the descriptor to read from, and what leads to the controller."""
+    def __init__(self, spool: "Spool", library: "Library", channel: int, outbox: Outbox) -> None:
+        """Take the spool, the files for jobs, the descriptor to read from, and what leads to the controller."""
         os.set_blocking(channel, False)
         self._spool = spool
-        self._cluster = cluster
         self._channel = channel
         self._outbox = outbox
         self._decoder = Decoder(max_header=0xFFFF)  # a command and its environment may be long
         self._commands: "Deque[Frame]" = collections.deque()
         self._backlog = 0
-        self._spoilt: "Dict[str, Refusal]" = {}  # what went wrong with an input: the answer to its start
         self._is_open = True
         self._poll = select.poll()
         self._following = Following(spool, outbox, self._poll)
+        self._lookups = Lookups(spool, outbox, self._poll)
+        self._starts = Starts(spool, library, outbox, self._following)
         self._handlers = {
             "hello": self._hello,
             "input": self._input,
@@ -80,7 +80,7 @@ class Relay:
         for fd, _ in events:
             if fd == self._channel:
                 self._read()
-            else:
+            elif not self._lookups.hear(fd):
                 self._following.hear(fd)
         self._obey()
         self._following.look()
@@ -131,73 +131,28 @@ class Relay:
             self._outbox.fault("%.40s failed in the spool: %s" % (header["t"], error), token)
 
     def _hello(self, frame: "Frame") -> None:
-        if frame.header["cluster"] != self._cluster:
-            self._outbox.fault("this connection is of cluster %s" % self._cluster)
+        if frame.header["cluster"] != self._spool.cluster:
+            self._outbox.fault("this connection is of cluster %s" % self._spool.cluster)
             self._is_open = False
 
     def _input(self, frame: "Frame") -> None:
-        token, name, offset = _token(frame), frame.header["name"], _offset(frame, "offset")
-        if name not in ("stdin", "script"):
-            raise ValueError("name")
-        if token in self._spoilt:
-            return
-        try:
-            self._spool.stage(token, name, offset, frame.payload)
-        except Refusal as refusal:
-            self._spoilt[token] = refusal
+        self._starts.take(_token(frame), frame.header["name"], _offset(frame, "offset"), frame.payload)
 
     def _start(self, frame: "Frame") -> None:
-        token = _token(frame)
-        spec = check(frame.header["spec"])
-        text = canonical(spec)
-        if token in self._spoilt:
-            raise self._spoilt.pop(token)
-        try:
-            entry, lock = self._spool.claim(token, text, [name for name in ("script", "stdin") if spec[name]])
-        except FileExistsError:
-            return self._report(token, text)
-        try:
-            self._outbox.put({"t": "claimed", "token": token})
-            self._following.add(Tail(entry, 0, 0))
-            supervisor.start(entry, self._spool.path(token), spec, lock)
-        except BlockingIOError as error:  # fork: no more processes
-            message = "the node cannot make a process: %s" % error.strerror
-            entry.record(outcome.build("not_started", reason="exec_failed", message=message))
-        finally:
-            os.close(lock)
-        return None
-
-    def _report(self, token: str, spec: bytes) -> None:
-        """Answer a start of a token that is claimed already."""
-        entry = self._claimed(token)
-        known = entry.content("spec")
-        if known and known != spec:
-            entry.close()
-            raise Refusal("token_conflict", "%s is claimed with another spec" % token)
-        self._outbox.put({"t": "claimed", "token": token})
-        if self._following.has(token):
-            entry.close()
-        else:
-            self._following.add(Tail(entry, 0, 0))
-
-    def _claimed(self, token: str) -> Entry:
-        entry = self._spool.entry(token)
-        if entry is None:
-            raise FileNotFoundError("%s was claimed and is gone" % token)
-        return entry
+        self._starts.start(_token(frame), frame.header["spec"])
 
     def _tail(self, frame: "Frame") -> None:
-        token, out, err = _token(frame), _offset(frame, "out"), _offset(frame, "err")
+        token, offsets = _token(frame), {name: _offset(frame, name) for name in ("out", "err", "rep")}
         os.close(self._spool.lock())  # what another connection claims in this moment is whole after this
         entry = self._spool.entry(token)
         if entry is None:
             self._outbox.put({"t": "absent", "token": token})
             return
-        if out > entry.size("out") or err > entry.size("err"):
+        if any(offset > entry.size(name) for name, offset in offsets.items()):
             entry.close()
             raise ValueError("there are fewer bytes in the spool than were asked for")
         self._following.leave(token)
-        self._following.add(Tail(entry, out, err))
+        self._following.add(Tail(entry, **offsets))
 
     def _ack(self, frame: "Frame") -> None:
         """Take note that the controller has bytes: the spool keeps them until `forget`."""
@@ -207,7 +162,7 @@ class Relay:
         token, grace_s = _token(frame), frame.header["grace_s"]
         if not is_seconds(grace_s):
             raise ValueError("grace_s")
-        entry = self._spool.entry(token)
+        entry = None if self._starts.cancel(token, float(grace_s)) else self._spool.entry(token)
         if entry is None:
             return
         try:
@@ -222,6 +177,8 @@ class Relay:
         if entry is None:
             return
         has_ended = entry.outcome() is not None
+        if has_ended:
+            remove_files(entry)  # a supervisor that was killed has left them
         entry.close()
         if not has_ended:
             raise ValueError("a job that has not ended cannot be forgotten")
@@ -229,8 +186,7 @@ class Relay:
         self._spool.remove(token)
 
     def _probe(self, frame: "Frame") -> None:
-        answers = {str(user): can_become(str(user)) for user in frame.header["users"]}
-        self._outbox.put(dict(facts(self._spool), t="facts", n=frame.header["n"], can_become=answers))
+        self._lookups.ask(frame.header["n"], frame.header["users"])
 
 
 def _token(frame: "Frame") -> str:

@@ -2,8 +2,9 @@
 
 import json
 
-from .launch import RLIMITS
-from .spool import MAX_INPUT, Refusal
+from .inputs import variable
+from .rlimits import NUMBERS
+from .spool import MAX_INPUT, Refusal, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _is_nice(value: "Any") -> bool:
 
 
 def _is_rlimits(value: "Any") -> bool:
-    if not isinstance(value, dict) or not value.keys() <= RLIMITS.keys():
+    if not isinstance(value, dict) or not value.keys() <= NUMBERS.keys():
         return False
     return all(
         isinstance(pair, list) and len(pair) == 2 and all(end is None or _is_count(end, 2**53) for end in pair)
@@ -100,6 +101,12 @@ def _is_bundle(value: "Any") -> bool:
     is_hash = _is_text(value["sha256"]) and len(value["sha256"]) == 64 and set(value["sha256"]) <= _HEXADECIMAL
     names = value["function"].split(":") if _is_text(value["function"]) else []
     return is_hash and _is_count(value["size"], MAX_INPUT) and value["size"] > 0 and len(names) == 2 and all(names)
+
+
+def _is_file_names(value: "Any") -> bool:
+    if not _is_words(value) or not all(is_token(name) for name in value):
+        return False
+    return len({variable(name) for name in value}) == len(value)
 
 
 def _is_one_of(*words: str) -> "Callable[[Any], bool]":
@@ -122,12 +129,12 @@ _KEYS: "Dict[str, Any]" = {
     "stdin": ("true or false", _is_bool),
     "params": ("true or false", _is_bool),
     "secrets": ("true or false", _is_bool),
-    "secret_files": ("a list of names", lambda value: _is_words(value) and all(value)),
+    "secret_files": ("a list of different names that can be files", _is_file_names),
     "env": ("an object of texts, no '=' in a name", _is_env),
     "cwd": ("an absolute path or null", _or_null(lambda value: _is_text(value) and value.startswith("/"))),
     "umask": ("0 to 511 (0o777)", lambda value: _is_count(value, 0o777)),
     "nice": ("-20 to 19 or null", _or_null(_is_nice)),
-    "rlimits": ("an object of [soft, hard], the names of %s" % ", ".join(sorted(RLIMITS)), _is_rlimits),
+    "rlimits": ("an object of [soft, hard], the names of %s" % ", ".join(sorted(NUMBERS)), _is_rlimits),
     "new_privs": ("true or false", _is_bool),
     "tty": ("rows, cols and term, or null", _or_null(_is_tty)),
     "user": ("a name or null", _or_null(_is_name)),

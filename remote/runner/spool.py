@@ -3,6 +3,7 @@
 ```
 generation       random id, written when the spool is first made
 lock             flock held while a token is claimed or judged
+bundles/         Python bundles by their hash
 stage/<id>/      inputs that came before their start; flocked by the relay that keeps them
 runner/          compiled runners (see first_stage.py)
 j/<token>/       0700, made by mkdir = the claim (see entry.py)
@@ -14,12 +15,13 @@ import fcntl
 import os
 import stat
 
+from .bundles import Bundles
 from .entry import FULL, SLOT, Entry
 from .first_stage import make_safe_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Tuple
 
 FLOOR = 64 << 20  # bytes that must be free before a job is started
 SMALL = 1 << 30  # on a filesystem smaller than this the floor is 5 %
@@ -49,6 +51,8 @@ class Spool:
         """
         make_safe_directory(root)
         self.root = root
+        self.cluster = os.path.basename(root).decode()
+        self.bundles = Bundles(root)
         self._fd = os.open(root, _DIRECTORY)
         _mkdir("j", self._fd)
         self._entries = os.open("j", _DIRECTORY, dir_fd=self._fd)
@@ -140,7 +144,7 @@ class Spool:
         os.close(entry.create("spec", spec))
         os.close(entry.create("boot", boot_id().encode()))
         os.close(entry.create("idle", b" " * 128))
-        for name in ("out", "err"):
+        for name in ("out", "err", "rep"):
             os.close(entry.create(name))
         for name in ("bell", "ctl"):
             os.mkfifo(name, 0o600, dir_fd=entry.fd)
@@ -187,6 +191,15 @@ class Spool:
             raise Refusal("disk_full", "the spool cannot take the input of %s: %s" % (token, error.strerror)) from None
         finally:
             os.close(fd)
+
+    def keep_bundle(self, token: str, bundle: "Dict[str, Any]") -> None:
+        """Take over the staged bundle of a token.
+
+        Raises:
+            Refusal: it is not the one that was announced.
+        """
+        if self._stage is None or not self.bundles.keep(bundle, self._stage, _staged_name(token, "bundle")):
+            raise Refusal("bad_bundle", "what came is not the bundle that was announced: its checksum is another")
 
     def _make_stage(self) -> int:
         """Make this relay's own directory for inputs, and remove those whose relay is gone."""

@@ -17,12 +17,16 @@ PIECE = 1 << 16  # bytes of one read: what a pipe holds
 class Stream:
     """Moves bytes without ever losing one: what the file does not take now stays in the pipe (or in `_held`)."""
 
-    def __init__(self, source: int, target: int, limit: int) -> None:
-        """Take over two descriptors and the number of bytes that are kept; what is beyond is counted and dropped."""
+    def __init__(self, source: int, target: int, limit: int, stops: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Take over two descriptors and the number of bytes that are kept.
+
+        What is beyond is counted and dropped, or, if the stream `stops`, not read until it is given up.
+        """
         os.set_blocking(source, False)
         self.source = source
         self._target = target
         self._limit = limit
+        self._stops = stops
         self._held = b""
         self._splice: "Optional[Callable[..., int]]" = getattr(os, "splice", None)
         self.recorded = 0
@@ -30,12 +34,17 @@ class Stream:
         self.is_open = True
         self.is_blocked = False  #: the disk is full
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it has stopped at its limit: whoever writes has to wait."""
+        return self._stops and self.recorded >= self._limit
+
     def pump(self, most: int = TURN) -> int:
         """Move what is there, about `most` bytes; return how many were recorded."""
         before, seen = self.recorded, self.recorded + self.dropped
         self.is_blocked = False
         try:
-            while self.recorded + self.dropped - seen < most:
+            while self.recorded + self.dropped - seen < most and not self.is_full:
                 self._move()
         except BlockingIOError:
             pass
@@ -54,7 +63,7 @@ class Stream:
         elif room > 0 and self._splice is not None:
             self._move_in_kernel(self._splice, room)
         else:
-            self._held = self._read()
+            self._held = self._read(min(room, PIECE) if self._stops else PIECE)
             self._write(room)
 
     def _move_in_kernel(self, splice: "Callable[..., int]", room: int) -> None:
@@ -70,9 +79,9 @@ class Stream:
             raise EOFError
         self.recorded += moved
 
-    def _read(self) -> bytes:
+    def _read(self, most: int) -> bytes:
         try:
-            data = os.read(self.source, PIECE)
+            data = os.read(self.source, most)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
@@ -92,6 +101,7 @@ class Stream:
             self._held = b""
 
     def give_up(self) -> None:
-        """Count what cannot be recorded as dropped: the disk stays full, and the job is to end."""
+        """Count what cannot be recorded as dropped: the job is over, or is to end while the disk stays full."""
         self._limit = self.recorded
+        self._stops = False
         self.pump()

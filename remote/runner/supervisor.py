@@ -10,9 +10,12 @@ import signal
 import time
 
 from . import outcome
+from .deadlines import Deadlines
 from .entry import REQUEST, drain, ring
 from .facts import BOOTTIME
+from .family import MAX_NAMED, Family
 from .identity import StartError
+from .inputs import remove_files
 from .launch import Launch
 from .stream import TURN, Stream
 
@@ -21,15 +24,18 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Set
 
     from .entry import Entry
+    from .launch import Surroundings
 
 DRAIN_S = 2.0  # how long a child that the job left behind may go on writing
 RETRY_S = 0.5  # between two tries to write to a full disk
 LOOK_S = 10.0  # a sleep is not noticed by poll: look at the clock at least this often
+LOOK_AGAIN_S = 1.0  # between two looks for processes whose end we are not told
+MAX_REPORTS = 16 << 20  # bytes of reports that are kept
 END_OF_INPUT = b"\4"  # what a terminal takes for it
 
 
-def start(entry: "Entry", directory: bytes, spec: "Dict[str, Any]", lock: int) -> None:
-    """Fork the supervisor of a claimed token; it takes `lock` with it.
+def start(entry: "Entry", spec: "Dict[str, Any]", lock: int, around: "Surroundings", secrets: "Dict[str, str]") -> None:
+    """Fork the supervisor of a claimed token; it takes `lock` with it, and the secrets in its memory.
 
     One fork is enough: the relay ignores SIGCHLD, so the kernel reaps, and when the relay is gone init is the parent.
     """
@@ -37,7 +43,7 @@ def start(entry: "Entry", directory: bytes, spec: "Dict[str, Any]", lock: int) -
         return
     try:
         _detach({entry.fd, lock})
-        Supervisor(entry, directory, spec).run()
+        Supervisor(entry, spec).run(around, secrets)
     finally:
         os._exit(0)
 
@@ -59,10 +65,9 @@ def _detach(kept: "Set[int]") -> None:
 class Supervisor:
     """The job from its start to its outcome, in one loop."""
 
-    def __init__(self, entry: "Entry", directory: bytes, spec: "Dict[str, Any]") -> None:
-        """Take the token's entry (locked), its path, and the StartSpec."""
+    def __init__(self, entry: "Entry", spec: "Dict[str, Any]") -> None:
+        """Take the token's entry (locked), and the StartSpec."""
         self._entry = entry
-        self._directory = directory
         self._spec = spec
         self._bell = entry.open_fifo("bell")
         self._ctl = entry.open_fifo("ctl")
@@ -73,52 +78,55 @@ class Supervisor:
         self._has_typed = False
         self._has_status = False
         self._started_at = time.time()
-        self._cause: "Optional[str]" = None
-        self._deadline: "Optional[float]" = None
-        self._kill_at: "Optional[float]" = None
+        self._family = Family()
+        self._deadlines = Deadlines(spec, _now())
         self._ended_at: "Optional[float]" = None
 
-    def run(self) -> None:
+    def run(self, around: "Surroundings", secrets: "Dict[str, str]") -> None:
         """Supervise the job to its end and record it."""
         try:
-            end = self._supervise()
+            end = self._supervise(around, secrets)
         except StartError as error:
             end = self._outcome("not_started", reason=error.reason, message=str(error))
         except Exception as error:  # the outcome is owed whatever went wrong here
             if self._entry.exists("idle"):
                 end = self._outcome("not_started", reason="exec_failed", message="the supervisor failed: %r" % error)
             else:
-                self._signal(signal.SIGKILL)
+                self._family.signal(signal.SIGKILL)
                 message = "the supervisor failed, and ended the job: %r" % error
                 end = self._outcome("lost", reason="lost_supervisor", message=message)
+        remove_files(self._entry)
         self._entry.record(end)
         ring(self._bell)
 
-    def _supervise(self) -> "Dict[str, Any]":
+    def _supervise(self, around: "Surroundings", secrets: "Dict[str, str]") -> "Dict[str, Any]":
         wakeup, wakeup_end = os.pipe()
         for fd in (wakeup, wakeup_end):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(wakeup_end)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # its only effect is the byte in the pipe
-        self._job = Launch(self._entry, self._directory, self._spec)
+        self._job = Launch(self._entry, self._spec, around)
+        self._job.fork(self._family, secrets)
         self._open_streams()
         for fd in (wakeup, self._ctl, self._job.status):
             self._poll.register(fd, select.POLLIN)
-        self._entry.arm(self._job.pid, time.time())
+        self._entry.arm(self._family.leader, time.time())
         self._job.go()
-        if self._spec["timeout_s"] is not None:
-            self._deadline = _now() + self._spec["timeout_s"]
+        self._deadlines = Deadlines(self._spec, _now())
         self._obey(self._entry.cancel_grace())
         while not self._is_over():
             self._turn(wakeup)
         return self._finish()
 
     def _open_streams(self) -> None:
-        limit = self._spec["max_output"]
-        for name, source in (("out", self._job.out), ("err", self._job.err)):
+        limit, stops = self._spec["max_output"], self._spec["on_output_limit"] == "block"
+        for name, source in (("out", self._job.out), ("err", self._job.err), ("rep", self._job.rep)):
             if source >= 0:
-                self._streams[name] = Stream(source, self._entry.open(name, os.O_WRONLY), limit)
-                self._watch(self._streams[name])
+                target = self._entry.open(name, os.O_WRONLY)
+                is_report = name == "rep"
+                stream = Stream(source, target, MAX_REPORTS if is_report else limit, stops and not is_report)
+                self._streams[name] = stream
+                self._watch(stream)
 
     def _watch(self, stream: Stream) -> None:
         is_typing = stream.source == self._job.terminal and not self._has_typed
@@ -137,15 +145,19 @@ class Supervisor:
                 self._type()
         self._pump()
         self._hold_limits()
-        if self._ended_at is None and _has_ended(self._job.pid):
+        self._family.reap()
+        if self._ended_at is None and self._family.end is not None:
             self._ended_at = _now()
 
     def _patience(self) -> int:
         """Return how many milliseconds nothing but a descriptor need wake us."""
-        moments = [self._kill_at, None if self._cause else self._deadline]
-        if self._ended_at is not None:
-            moments = [self._ended_at + DRAIN_S]
-        waits = [max(0.0, min(moment - _now(), LOOK_S)) for moment in moments if moment is not None]
+        moments = [self._deadlines.next()]
+        waits = []
+        if self._ended_at is not None and self._spec["leftovers"] != "wait":
+            moments.append(self._ended_at + DRAIN_S)
+        elif self._ended_at is not None and not self._family.tells_its_end:
+            waits.append(LOOK_AGAIN_S)
+        waits += [max(0.0, min(moment - _now(), LOOK_S)) for moment in moments if moment is not None]
         if any(stream.is_blocked for stream in self._streams.values()):
             waits.append(RETRY_S)
         return int(min(waits) * 1000) + 1 if waits else -1
@@ -159,33 +171,24 @@ class Supervisor:
             self._end("cancel", grace_s)
 
     def _end(self, cause: str, grace_s: float) -> None:
-        """Ask the whole group to end, and note when it is made to; a second request can only come earlier."""
-        kill_at = _now() + grace_s
-        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
-        if self._cause is None:
-            self._cause = cause
-            self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)  # a stopped process sees no TERM
+        """Ask all of the job to end."""
+        if self._deadlines.end(cause, grace_s, _now()):
+            self._family.signal(signal.SIGTERM)
+            self._family.signal(signal.SIGCONT)  # a stopped process sees no TERM
 
     def _hold_limits(self) -> None:
-        if self._ended_at is not None:
+        if self._ended_at is not None and self._spec["leftovers"] != "wait":
             return
-        if self._deadline is not None and self._cause is None and _now() >= self._deadline:
-            self._end("timeout", self._spec["grace_s"])
-        if self._kill_at is not None and _now() >= self._kill_at:
-            self._signal(signal.SIGKILL)
-            self._kill_at = _now() + DRAIN_S  # again, if something was forked in that moment
-
-    def _signal(self, number: int) -> None:
-        """Send a signal to the job's group. Its leader is not reaped yet, so the number belongs to nobody else."""
-        for send in (os.killpg, os.kill):
-            try:
-                send(self._job.pid, number)
-            except ProcessLookupError:
-                continue  # killpg: the child is not the leader of its group yet
-            except PermissionError:
-                return  # a set-user-id program: not ours to end
-            return
+        if any(stream.is_blocked for stream in self._streams.values()):
+            self._deadlines.hear(_now())  # the disk is full: it is not the job that is silent
+        cause = self._deadlines.overdue(_now())
+        if self._spec["on_output_limit"] == "kill" and self._deadlines.cause is None:
+            lost = sum(stream.dropped for name, stream in self._streams.items() if name != "rep")
+            cause = "output_limit" if lost else cause
+        if cause is not None:
+            self._end(cause, self._spec["grace_s"])
+        if self._deadlines.must_kill(_now()):
+            self._family.signal(signal.SIGKILL)
 
     def _read_status(self) -> None:
         self._has_status = True
@@ -220,9 +223,12 @@ class Supervisor:
     def _pump(self) -> None:
         moved = 0
         for stream in self._open():
-            was_watched = not stream.is_blocked
+            was_watched, seen = not (stream.is_blocked or stream.is_full), stream.recorded + stream.dropped
             moved += stream.pump()
-            is_watched = stream.is_open and not stream.is_blocked  # a full disk: the clock wakes us, not waiting bytes
+            if stream.recorded + stream.dropped > seen:
+                self._deadlines.hear(_now())
+            # a full disk: the clock wakes us, not waiting bytes; at a limit that blocks: nothing does
+            is_watched = stream.is_open and not stream.is_blocked and not stream.is_full
             if was_watched and not is_watched:
                 self._poll.unregister(stream.source)
             elif is_watched and not was_watched:
@@ -236,38 +242,41 @@ class Supervisor:
     def _is_over(self) -> bool:
         if self._ended_at is None:
             return False
-        if not self._open() or self._failure is not None:
+        if self._failure is not None:
             return True
-        if any(stream.is_blocked for stream in self._open()) and self._cause is None:
+        if self._spec["leftovers"] == "wait" and self._family.are_left():
+            return False
+        if any(stream.is_blocked for stream in self._open()) and self._deadlines.cause is None:
             return False  # nothing is lost: it waits for room on the disk
+        reports = self._streams["rep"]  # who has only this open has nothing to write
+        if not any(stream is not reports and not stream.is_full for stream in self._open()):
+            return True
         return _now() >= self._ended_at + DRAIN_S
 
     def _finish(self) -> "Dict[str, Any]":
-        self._signal(signal.SIGKILL)  # what is left of the group
+        policy = self._spec["leftovers"]
+        left = self._family.kill() if policy == "kill" else self._family.left()
         for stream in self._open():
             stream.pump(TURN)
-            if stream.is_blocked:
+            if stream.is_blocked or stream.is_full:
                 stream.give_up()
         if not self._has_status:
             self._read_status()
-        _, status, usage = os.wait4(self._job.pid, 0)
         if self._failure is not None:
             raise self._failure
-        cost = {"cpu_s": round(usage.ru_utime + usage.ru_stime, 6), "max_rss": usage.ru_maxrss * 1024}
+        assert self._family.end is not None  # noqa: S101
+        status, usage = self._family.end
+        known = {"left": left[:MAX_NAMED], "cpu_s": round(usage.ru_utime + usage.ru_stime, 6)}
+        known["max_rss"] = usage.ru_maxrss * 1024
         if os.WIFSIGNALED(status):
-            return self._outcome("signalled", signal=os.WTERMSIG(status), **cost)
-        return self._outcome("exited", code=os.WEXITSTATUS(status), **cost)
+            return self._outcome("signalled", signal=os.WTERMSIG(status), **known)
+        return self._outcome("exited", code=os.WEXITSTATUS(status), **known)
 
     def _outcome(self, kind: str, **known: "Any") -> "Dict[str, Any]":
-        known.update(cause=self._cause, started_at=self._started_at)
+        known.update(cause=self._deadlines.cause, started_at=self._started_at)
         for name, stream in self._streams.items():
             known[name], known[name + "_dropped"] = stream.recorded, stream.dropped
         return outcome.build(kind, **known)
-
-
-def _has_ended(pid: int) -> bool:
-    """Tell whether the job's leader has ended, without reaping it: its number must stay its own."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _now() -> float:

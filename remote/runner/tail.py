@@ -19,11 +19,11 @@ CHUNK = 128 << 10  # bytes of one output frame: large enough to be cheap, small 
 class Tail:
     """One token's way up. Owns the entry and the reading end of its bell."""
 
-    def __init__(self, entry: "Entry", out: int, err: int) -> None:
-        """Begin at these offsets of the two streams."""
+    def __init__(self, entry: "Entry", out: int = 0, err: int = 0, rep: int = 0) -> None:
+        """Begin at these offsets of the streams."""
         self.entry = entry
         self.bell = entry.open_fifo("bell")
-        self._sent = {"out": out, "err": err}
+        self._sent = {"out": out, "err": err, "rep": rep}
         self._has_told_start = False
         self._outcome: "Optional[Dict[str, Any]]" = None
         self.is_done = False
@@ -43,7 +43,9 @@ class Tail:
         The order of the looks matters: with an outcome the sizes are final, with bytes the program has started.
         """
         if self._outcome is None:
-            self._outcome = self.entry.outcome()
+            recorded = self.entry.outcome()
+            if recorded is not None:
+                self._outcome = outcome.build(**recorded)  # an older runner's has not all the keys
         ends = {name: self._end(name) for name in self._sent}
         self._tell_start(outbox)
         for name, end in ends.items():
@@ -94,7 +96,7 @@ class Tail:
 
 def _verdict(entry: "Entry") -> "Dict[str, Any]":
     """Say what is proven when a supervisor is gone without an outcome."""
-    recorded = {"out": entry.size("out"), "err": entry.size("err")}
+    recorded = {name: entry.size(name) for name in ("out", "err", "rep")}
     if entry.content("boot") != boot_id().encode():
         message = "the node was restarted before the job's end was recorded; it may have run"
         return outcome.build("lost", reason="node_reboot", message=message, **recorded)

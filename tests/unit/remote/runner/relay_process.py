@@ -1,5 +1,6 @@
 """A real relay in a process of its own, spoken to by frames; plain Python 3.6, as everything that tests the runner."""
 
+import io
 import os
 import select
 import shutil
@@ -13,8 +14,12 @@ from remote.runner.frames import Decoder, encode
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../../.."))
 PROGRAM = "import sys; sys.path.insert(0, %r); from remote.runner.main import run; run(%r)"
 PATIENCE_S = 30
+FILES = {}
+for _name in ("anyjob.py", "anyjob-report"):
+    with io.open(os.path.join(ROOT, "remote/helper", _name), encoding="utf-8") as _file:
+        FILES[_name] = _file.read()
 
-Result = namedtuple("Result", ["kinds", "out", "err", "outcome"])
+Result = namedtuple("Result", ["kinds", "out", "err", "rep", "outcome"])
 
 
 def spec(**changes):
@@ -59,7 +64,7 @@ class RelayProcess:
     """A relay on a spool; `with` ends it."""
 
     def __init__(self, spool, env=None, cwd="/"):
-        config = {"cluster": "test", "spool": spool}
+        config = {"cluster": "test", "spool": spool, "hash": "0" * 64, "files": FILES}
         command = [sys.executable, "-E", "-s", "-S", "-c", PROGRAM % (ROOT, config)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd=cwd, bufsize=0
@@ -119,8 +124,8 @@ class RelayProcess:
                 )
         self.send({"t": "start", "token": token, "spec": spec(**changes)})
 
-    def tail(self, token, out=0, err=0):
-        self.send({"t": "tail", "token": token, "out": out, "err": err})
+    def tail(self, token, out=0, err=0, rep=0):
+        self.send({"t": "tail", "token": token, "out": out, "err": err, "rep": rep})
 
     def results(self, count):
         """Return token → Result of the next `count` jobs that end; their offsets have no gaps."""
@@ -128,7 +133,9 @@ class RelayProcess:
         ended = 0
         while ended < count:
             header, payload = self.receive()
-            kinds, streams, _ = seen.setdefault(header["token"], ([], {"out": bytearray(), "err": bytearray()}, []))
+            kinds, streams, _ = seen.setdefault(
+                header["token"], ([], {name: bytearray() for name in ("out", "err", "rep")}, [])
+            )
             kinds.append(header["t"])
             if header["t"] == "output":
                 stream = streams[header["stream"]]
@@ -138,7 +145,7 @@ class RelayProcess:
                 seen[header["token"]][2].append(header["outcome"])
                 ended += 1
         return {
-            token: Result(kinds, bytes(streams["out"]), bytes(streams["err"]), outcomes[0] if outcomes else None)
+            token: Result(kinds, *map(bytes, streams.values()), outcomes[0] if outcomes else None)
             for token, (kinds, streams, outcomes) in seen.items()
         }
 

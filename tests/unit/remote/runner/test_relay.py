@@ -156,7 +156,9 @@ class RelayTest(unittest.TestCase):
         relay.expect("absent", "a.1")
         self.assertEqual(relay.close(), 0)
         left = [os.path.join(directory, name) for directory, _, names in os.walk(self.directory) for name in names]
-        self.assertEqual(sorted(map(os.path.basename, left)), ["gate", "generation", "lock"])
+        self.assertEqual(
+            sorted(map(os.path.basename, left)), ["anyjob-report", "anyjob.py", "gate", "generation", "lock"]
+        )
 
     def test_a_running_job_is_not_forgotten(self):
         relay = self.relay()

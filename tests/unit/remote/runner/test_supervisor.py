@@ -27,6 +27,9 @@ def processes():
     return found
 
 
+OWN = (b"ANYJOB_FD", b"ANYJOB_TOKEN", b"ANYJOB_MARK", b"PYTHONPATH")
+
+
 class SupervisorTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -124,7 +127,7 @@ class SupervisorTest(unittest.TestCase):
         self.assertIn("ASKED=f\u00fcr\nmich\n".encode(), out)
         self.assertNotIn(b"SECRET", out)
         names = {line.split(b"=")[0] for line in out.splitlines() if b"=" in line}
-        self.assertEqual(names, {b"HOME", b"USER", b"LOGNAME", b"SHELL", b"PATH", b"LANG", b"ASKED"})
+        self.assertEqual(names, {b"HOME", b"USER", b"LOGNAME", b"SHELL", b"PATH", b"LANG", b"ASKED", *OWN})
 
     def test_arguments_arrive_as_they_are(self):
         argv = ["printf", "%s|", "", " ", "$(id)", "`id`", "*", "\\", "'\"", "\n", "\u00e4\U0001f600"]
