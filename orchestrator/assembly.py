@@ -21,7 +21,7 @@ from orchestrator.jobtypes import TypeCatalogue
 from orchestrator.local_server import LocalServer
 from orchestrator.operations import Operations
 from orchestrator.planning import Planner, bad_file
-from orchestrator.sealing import Sealer
+from orchestrator.sealing import open_sealer
 from orchestrator.service import Service
 from orchestrator.settings import Settings
 from orchestrator.store.embedded import EmbeddedRedis
@@ -81,7 +81,7 @@ async def running(load: Callable[[], Settings], *, embedded: bool) -> AsyncItera
         stack.push_async_callback(store.close)
         epoch = await store.begin_epoch()
         transport = await stack.enter_async_context(Transport(_ssh_options(settings, await store.cluster(), epoch)))
-        sealer = Sealer(settings.data_dir)
+        sealer = open_sealer(settings.data_dir)
         dispatcher = Dispatcher(store, transport, sealer, options=_options(settings, epoch), now=time.time)
         controller = Controller(
             store, dispatcher=_DISPATCHER, epoch=epoch, start_timeout_s=settings.limits.start_timeout_s, now=time.time

@@ -60,7 +60,7 @@ class Owner(Protocol):
         """Return the Python code that a run's jobs are, None if they are something else. Raises BundleError."""
 
     def secrets(self, run: RunSpec) -> Mapping[str, str]:
-        """Return a run's secrets in clear. Raises SealError."""
+        """Return a run's secrets in clear. Raises SealingError."""
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run something beside, owned by the dispatcher."""

@@ -13,7 +13,8 @@ from orchestrator.bundles import Bundle, Bundles
 from orchestrator.intake import Intake, Masks, Writer
 from orchestrator.node_worker import NodeWorker
 from orchestrator.patience import insist
-from orchestrator.sealing import Sealer, opened
+from orchestrator.run_secrets import opened
+from orchestrator.sealing import Sealer
 from orchestrator.service import NodeCheck
 from orchestrator.store.interface import Bases, LiveJob, Store, Work
 from remote.session import Stream
@@ -137,7 +138,7 @@ class Dispatcher:
         """Return a run's secrets in clear.
 
         Raises:
-            SealError: the site's key is not the one that sealed them.
+            SealingError: the site's key is not the one that sealed them.
         """
         return {} if run.sealed is None else opened(self._sealer, run.id, run.sealed)
 

@@ -15,7 +15,7 @@ from jobs.rendering import RenderError
 from orchestrator.assignment import Assignment, Owner
 from orchestrator.bundles import BundleError
 from orchestrator.probes import Probes
-from orchestrator.sealing import SealError
+from orchestrator.sealing import SealingError
 from orchestrator.service import NodeCheck
 from orchestrator.translate import conclusion, judged, launch, merge, next_attempt, trouble
 from remote.errors import UnfitError, UnreachableError, UnsendableError
@@ -29,7 +29,7 @@ _UNSTARTABLE: dict[type[Exception], str] = {
     UnsendableError: "too_large",
     RenderError: "bad_template",
     BundleError: "bad_bundle",
-    SealError: "sealed_otherwise",
+    SealingError: "sealed_otherwise",
 }
 
 
@@ -182,7 +182,7 @@ class NodeWorker:
             return
         try:
             data = await self._opening(link, assignment)
-        except (UnsendableError, RenderError, BundleError, SealError) as error:
+        except (UnsendableError, RenderError, BundleError, SealingError) as error:
             fields = {"reason": _UNSTARTABLE[type(error)], "message": str(error)}
             await self._conclude(assignment, Event.START_FAILED, fields)
             return

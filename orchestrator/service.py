@@ -13,7 +13,8 @@ from jobs.records import Request, RunRecord
 from orchestrator.following import Item, Position, follow, narrowed
 from orchestrator.planning import Caller, Planner, Selection, ServiceError
 from orchestrator.rerun import Only, again, chosen
-from orchestrator.sealing import Sealer, closed, opened
+from orchestrator.run_secrets import closed, opened
+from orchestrator.sealing import Sealer
 from orchestrator.store.interface import Output, Store, StreamName
 from orchestrator.why import Link, chain
 

@@ -13,6 +13,8 @@ from orchestrator.cli.invocation import COMMON, ERRORS, Failure, Invocation, com
 _COMMANDS: Final = {
     # name: (where it is, what it does), in the order of the help
     "exec": ("orchestrator.cli.run:exec_", "Run a command or a script on nodes and watch it."),
+    "run": ("orchestrator.cli.runtype:run", "Run a job type: a named job with checked values."),
+    "types": ("orchestrator.cli.types:types", "Look at job types, and write your own."),
     "ps": ("orchestrator.cli.jobs:ps", "Show what runs now."),
     "history": ("orchestrator.cli.jobs:history", "Show runs, the newest first."),
     "show": ("orchestrator.cli.jobs:show", "Show a run and its jobs."),
@@ -20,6 +22,8 @@ _COMMANDS: Final = {
     "follow": ("orchestrator.cli.logs:follow", "Watch a run until it ends."),
     "wait": ("orchestrator.cli.logs:wait", "Wait until runs have ended; the exit code tells how."),
     "cancel": ("orchestrator.cli.jobs:cancel", "End runs or single jobs."),
+    "rerun": ("orchestrator.cli.again:rerun", "Run a run's jobs again, all or some of them."),
+    "why": ("orchestrator.cli.again:why", "Tell what a run waits for, or why it failed."),
     "nodes": ("orchestrator.cli.nodes:nodes", "Look at the inventory, check nodes, trust their host keys."),
     "init": ("orchestrator.cli.site:init", "Make a site directory to start from."),
     "config": ("orchestrator.cli.site:config", "Check and show the settings."),

@@ -77,6 +77,7 @@ TARGET: Final = _Target("target", ("node", "group"))
 GROUP: Final = _Known("group", ("group",))
 NODE: Final = _Known("node", ("node",))
 RUN: Final = _Known("run", ("run",))
+JOB_TYPE: Final = _Known("type", ("type",))
 
 
 def _ask(invocation: Invocation, kind: str, prefix: str) -> list[str]:

@@ -100,7 +100,7 @@ def exec_(invocation: Invocation, /, view: View, command: tuple[str, ...], **opt
         if options["list_nodes"]:
             _list_nodes(invocation, client, request)
         elif options["detach"]:
-            _detach(invocation, client, request, payload)
+            detach(invocation, client, request, payload)
         else:
             sys.exit(watch_run(invocation, client, view, submit=(request, payload), grace_s=options["grace"]))
 
@@ -134,7 +134,7 @@ def build_request(command: tuple[str, ...], options: dict[str, Any]) -> tuple[di
         "script_name": script_path.name if script_path else None,
         "env": dict(_pair(text) for text in options["env"]),
         "cwd": options["cwd"],
-        "tty": _tty() if options["tty"] else None,
+        "tty": terminal_size() if options["tty"] else None,
         "run_as": options["run_as"],
         "timeout_s": options["timeout"],
         "grace_s": options["grace"],
@@ -170,7 +170,8 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _tty() -> dict[str, Any]:
+def terminal_size() -> dict[str, Any]:
+    """Return the size and kind of our terminal, as a job on one is told."""
     try:
         size = os.get_terminal_size(sys.stdout.fileno())
     except (OSError, ValueError):
@@ -197,7 +198,8 @@ def _list_nodes(invocation: Invocation, client: Client, request: dict[str, Any])
     invocation.emit(plan, "items", lambda _: "".join(f"{name}\n" for name in plan["nodes"]))
 
 
-def _detach(invocation: Invocation, client: Client, request: dict[str, Any], payload: bytes) -> None:
+def detach(invocation: Invocation, client: Client, request: dict[str, Any], payload: bytes) -> None:
+    """Submit a run and tell how to watch it."""
     run = client.call("submit", payload, id=new_run_id(), request=request)
     invocation.emit(run, None, lambda _: f"{run['id']}\n")
     invocation.say(f"started on {run['nodes']} ({run['total']}); watch it: anyjob follow {run['id']}")
