@@ -15,7 +15,7 @@ from inventory.section import Section
 
 ROOT: Final = "root"
 _NONE: Final = "none"
-_METHODS: Final = tuple(Method)
+_METHODS: Final = tuple(method.value for method in Method)
 _TRUTH: Final = {
     **dict.fromkeys(("y", "yes", "on", "1", "true", "t"), True),
     **dict.fromkeys(("n", "no", "off", "0", "false", "f"), False),

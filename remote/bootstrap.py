@@ -1,7 +1,8 @@
 r"""The controller's half of getting the runner onto a node, without I/O: what the login shell and the first stage say.
 
 ```
- noise of the login shell │ \0AJ1 NONCE have|need VERSION EXECUTABLE\n │ [bundle goes out] │ frames
+ noise of the login shell │ \0AJ1 - became\n                          │ and only then one of these:
+                          │ \0AJ1 NONCE have|need VERSION EXECUTABLE\n │ [bundle goes out] │ frames
                           │ \0AJ1 NONCE unfit REASON DETAIL\n          │ or again `unfit`  │
                           │ \0AJ1 - nopython\n
 ```
@@ -18,6 +19,7 @@ from remote.errors import ProtocolError, Unfit
 MAX_NOISE: Final = 64 << 10  #: bytes before the marker: a long motd fits, a script that floods does not
 _MAX_ANSWER: Final = 4096  #: bytes of the marker's line
 _MARK: Final = b"\0AJ1 "
+_BECAME: Final = _MARK + b"- became\n"
 _SHOWN: Final = 200  #: characters of what a shell printed that are shown in a message
 
 
@@ -35,6 +37,10 @@ class Have(NamedTuple):
     executable: str
 
 
+class Became(NamedTuple):
+    """The other user's rights were given; what answers from here on has them."""
+
+
 class Impossible(NamedTuple):
     """The runner cannot work there."""
 
@@ -48,13 +54,19 @@ class Ready(NamedTuple):
     data: bytes
 
 
-Answer = Need | Have | Impossible | Ready
+Answer = Became | Need | Have | Impossible | Ready
 
 
 class Bootstrap:
-    """Reads one node's answer. `nonce` is what the first stage was given for this connection (32 hex digits)."""
+    """Reads one node's answer.
 
-    def __init__(self, nonce: str) -> None:
+    Args:
+        nonce: what the first stage was given for this connection (32 hex digits).
+        becomes: another user's rights are taken first; no answer counts before the word that they were given.
+    """
+
+    def __init__(self, nonce: str, *, becomes: bool = False) -> None:
+        self._becomes = becomes
         self._mark = _MARK + nonce.encode() + b" "
         self._buffer = bytearray()
         self._answered = False
@@ -70,10 +82,13 @@ class Bootstrap:
         """
         self._buffer += data
         answers: list[Answer] = []
+        if self._becomes and self._takes_away(_BECAME):
+            self._becomes = False
+            answers.append(Became())
         if not self._answered:
             line = self._line()
             if line is None:
-                return [self._too_noisy()] if self._is_too_noisy() else []
+                return [*answers, *([self._too_noisy()] if self._is_too_noisy() else [])]
             answers.append(_read(line, self._mark))
             self._answered = True
         if not isinstance(answers[-1] if answers else None, Impossible):
@@ -97,6 +112,11 @@ class Bootstrap:
         self._note(bytes(self._buffer))
         return Impossible(Unfit.NO_SHELL, self._said() or "it printed nothing")
 
+    @property
+    def noise(self) -> bytes:
+        """The beginning of what was printed before the answer."""
+        return bytes(self._beginning)
+
     def _line(self) -> bytes | None:
         """Take the noise away, and return the marker's line once it is whole."""
         while True:
@@ -109,10 +129,20 @@ class Bootstrap:
             if end < 0 and len(self._buffer) < _MAX_ANSWER:
                 return None
             line = bytes(self._buffer[:end]) if end >= 0 else b""
-            if line.startswith(self._mark) or line == _MARK + b"- nopython":
+            is_answer = line.startswith(self._mark) or line == _MARK + b"- nopython"
+            if is_answer and not self._becomes:
                 del self._buffer[: end + 1]
                 return line
             self._drop(len(_MARK))  # the marker of another connection: noise
+
+    def _takes_away(self, word: bytes) -> bool:
+        """Tell whether a word has come, and take it away with what stood before it."""
+        start = self._buffer.find(word)
+        if start < 0:
+            return False
+        self._drop(start)
+        del self._buffer[: len(word)]
+        return True
 
     def _after(self) -> list[Answer]:
         """Tell frames from a second answer."""
@@ -181,6 +211,7 @@ def explain(answer: Impossible, where: str, pythons: Sequence[str]) -> str:
         "beginning with: {detail} -- Make its start-up files silent when they are not interactive",
         Unfit.NO_SHELL: "the login shell of {where} did not run the command; it said: {detail} -- Give the "
         "user a shell that runs commands",
+        Unfit.BECOME_FAILED: "{detail}",
         Unfit.SPOOL_UNSAFE: "the spool directory on {where} is not safe: {detail}",
         Unfit.DISK_FULL: "there is no space for the spool on {where}: {detail}",
         Unfit.BUNDLE: "the runner could not be started on {where}: {detail}",

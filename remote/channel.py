@@ -8,6 +8,7 @@ import asyncssh
 WINDOW = 2 << 20  #: bytes that a node may have on the way; asyncssh keeps as much while reading is paused
 MAX_WAITING = 2 << 20  #: bytes kept here for a slow reader, beside the window
 _MAX_STDERR = 4096
+_MAX_STDERR_END = 1024
 
 
 class ChannelClosedError(Exception):
@@ -31,6 +32,7 @@ class NodeChannel(asyncssh.SSHClientSession[bytes]):
         self.has_ended = False  #: the command has ended, which is not a lost connection
         self.heard = self._loop.time()  #: when bytes came last (loop time)
         self.stderr = bytearray()  #: its beginning
+        self.stderr_end = b""  #: its end, where a question stands
         self.stderr_bytes = 0
 
     # Called by asyncssh
@@ -44,6 +46,7 @@ class NodeChannel(asyncssh.SSHClientSession[bytes]):
         self.heard = self._loop.time()
         if datatype is not None:
             self.stderr += data[: max(0, _MAX_STDERR - len(self.stderr))]
+            self.stderr_end = (self.stderr_end + data[-_MAX_STDERR_END:])[-_MAX_STDERR_END:]
             self.stderr_bytes += len(data)
         else:
             self._waiting.append(data)

@@ -37,6 +37,7 @@ class Unfit(enum.StrEnum):
     PYTHON_TOO_OLD = "python_too_old"
     NOISY_SHELL = "noisy_shell"  #: the login shell prints too much
     NO_SHELL = "no_shell"  #: the login shell does not run commands
+    BECOME_FAILED = "become_failed"  #: sudo, doas or su did not give the other user's rights
     SPOOL_UNSAFE = "spool_unsafe"
     DISK_FULL = "disk_full"
     BUNDLE = "bundle"  #: the pushed runner did not arrive whole, or could not be compiled

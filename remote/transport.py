@@ -1,18 +1,21 @@
 """Connections to nodes: SSH, one channel per node, the runner at its other end.
 
 How it is done is spread over the modules of this package: `login` and `handshake` (SSH), `tunnels` (bastions),
-`bootstrap` (getting the runner there), `channel` and `link` (the conversation). This one joins them.
+`become` (another user's rights), `bootstrap` (getting the runner there), `channel` and `link` (the conversation). This
+one joins them.
 """
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
 import asyncssh
 
-from inventory.route import Address, Route
+from inventory.route import Address, Become, Route
+from remote.become import in_front
 from remote.bootstrap import Impossible, explain, printed
 from remote.bundle import KNOWN_PYTHONS, command
 from remote.channel import WINDOW, ChannelClosedError, NodeChannel
@@ -20,12 +23,15 @@ from remote.errors import ProtocolError, Unfit, UnfitError, Unreachable, Unreach
 from remote.handshake import Connection
 from remote.link import Link
 from remote.login import LoggedIn, Logins, SshOptions
-from remote.push import Conversation, Push
+from remote.push import Conversation, Gate, Password, Push
 from remote.tunnels import Tunnels
 
 __all__ = ["Link", "SshOptions", "Transport"]
 
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9_./+-]+")  #: what may stand in the fixed command
+
+
+_Account = tuple[Address, Become | None]
 
 
 class Transport:
@@ -35,15 +41,18 @@ class Transport:
         self.options = options
         self._logins = Logins(options)
         self._tunnels = Tunnels(self._open_tunnel)
-        self._pythons: dict[Address, str] = {}  #: found at the last connection: saves a search, and a shim's time
+        self._pythons: dict[_Account, str] = {}  #: found at the last connection: saves a search, and a shim's time
         self._links: set[Link] = set()
 
-    async def connect(self, route: Route, *, connect_timeout_s: float | None = None) -> Link:
+    async def connect(
+        self, route: Route, *, connect_timeout_s: float | None = None, password: Password | None = None
+    ) -> Link:
         """Connect to a node and bring the runner there.
 
         Args:
             route: the way to the node.
             connect_timeout_s: instead of the options' time limit.
+            password: fetches what sudo or su ask for; awaited only when they ask, at most once.
 
         Raises:
             UnreachableError, UnfitError: with what, where and the way out.
@@ -55,7 +64,7 @@ class Transport:
                 route.node, route.address, limit_s, tunnel=tunnel, via=route.jump[-1] if route.jump else None
             )
             stack.push_async_callback(_close, login.connection)
-            channel, conversation = await self._start_runner(route, login)
+            channel, conversation = await self._start_runner(route, login, password)
             resources = stack.pop_all()
             link = Link(
                 node=route.node,
@@ -98,11 +107,13 @@ class Transport:
         login.connection.channel_is_open()
         return login.connection
 
-    async def _start_runner(self, route: Route, login: LoggedIn) -> tuple[NodeChannel, Conversation]:
+    async def _start_runner(
+        self, route: Route, login: LoggedIn, password: Password | None
+    ) -> tuple[NodeChannel, Conversation]:
         where, node = login.attempt.where, route.node
         try:
             async with asyncio.timeout_at(login.deadline):
-                return await self._push(route, login)
+                return await self._push(route, login, password)
         except TimeoutError:
             text = (
                 f"the login at {where} went well, but the runner did not answer within {login.attempt.limit_s:g} s. "
@@ -120,26 +131,39 @@ class Transport:
             text = f"what answered at {where} is not the runner: {printed(str(error).encode())}"
             raise UnreachableError(node, Unreachable.PROTOCOL, text) from None
 
-    async def _push(self, route: Route, login: LoggedIn) -> tuple[NodeChannel, Conversation]:
+    async def _push(self, route: Route, login: LoggedIn, password: Password | None) -> tuple[NodeChannel, Conversation]:
         options, connection = self.options, login.connection
-        known = self._pythons.get(route.address)
+        become = route.become if route.become and route.become.user != login.attempt.user else None
+        account = (route.address, become)
+        known = self._pythons.get(account)
         pythons = (route.python,) if route.python else (*((known,) if known else ()), *KNOWN_PYTHONS)
-        try:
-            line = command(pythons)
-        except ValueError as error:
-            raise UnfitError(route.node, Unfit.NO_PYTHON, str(error)) from None
+        line = _line(route.node, pythons, become, may_ask=password is not None)
+        who = f"{login.attempt.user}@{login.attempt.where}"
         channel = NodeChannel()
+        gate = Gate(channel, become, login=who, password=password) if become else None
         await connection.create_session(lambda: channel, line, encoding=None, window=WINDOW, env={}, send_env=())
         connection.channel_is_open()
-        push = Push(channel, cluster=options.cluster, epoch=options.epoch, spool=options.spool)
+        push = Push(channel, cluster=options.cluster, epoch=options.epoch, spool=options.spool, gate=gate)
         result = await push.run()
         if isinstance(result, Impossible):
-            self._pythons.pop(route.address, None)
-            who = f"{login.attempt.user}@{login.attempt.where}"
+            self._pythons.pop(account, None)
+            if become and gate and gate.is_open:
+                who += f" (as {become.user} by {become.method}, which may have another PATH)"
             raise UnfitError(route.node, result.reason, explain(result, who, pythons))
         if _PLAIN_PATH.fullmatch(result.hello.executable):
-            self._pythons[route.address] = result.hello.executable
+            self._pythons[account] = result.hello.executable
         return channel, result
+
+
+def _line(node: str, pythons: Sequence[str], become: Become | None, *, may_ask: bool) -> str:
+    try:
+        line = command(pythons)
+    except ValueError as error:
+        raise UnfitError(node, Unfit.NO_PYTHON, str(error)) from None
+    try:
+        return in_front(become, line, may_ask=may_ask) if become else line
+    except ValueError as error:
+        raise UnfitError(node, Unfit.BECOME_FAILED, str(error)) from None
 
 
 async def _close(connection: Connection) -> None:

@@ -16,11 +16,13 @@ INVENTORY = (REFERENCE / "inventory.md").read_text()
 TARGETS = (REFERENCE / "targets.md").read_text()
 
 
-def test_the_example_of_the_reference_loads():
-    (example,) = re.findall(r"```yaml\n(.*?)```", INVENTORY, re.DOTALL)
+def test_the_examples_of_the_reference_load():
+    example, become = re.findall(r"```yaml\n(.*?)```", INVENTORY, re.DOTALL)
     site = build(read(parse(example.encode(), "inventory.yaml")))
     assert len(site.select("berlin")) == 39
     assert site.route(site.nodes["web40"]).jump[0].host == "198.51.100.7"
+    site = build(read(parse(become.encode(), "inventory.yaml")))
+    assert [node.become is not None for node in site.nodes.values()] == [True, True, True]
 
 
 def test_every_field_of_a_node_is_in_the_reference():
