@@ -53,9 +53,8 @@ _SAYINGS: Final[Sequence[tuple[Refusal, str]]] = (
 
 _SAID: Final = "it said: {said}"
 _TEXTS: Final = {
-    Refusal.MISSING: "there is no {method} in the path of {login}. Install it, or set `become` of the node to another "
-    "method",
-    Refusal.LOGIN_SHELL: f"the shell of {{login}} runs no commands; {_SAID}. Give that account a shell",
+    Refusal.MISSING: "there is no {method} in its path. Install it, or set `become` of the node to another method",
+    Refusal.LOGIN_SHELL: "{said}",
     Refusal.TERMINAL: f"{{method}} wants a terminal ({_SAID}). Take `requiretty` out of its rules: "
     "Defaults:{name} !requiretty",
     Refusal.UNKNOWN_USER: "there is no user {user} there. Make the account, or correct `become` of the node",
@@ -132,12 +131,11 @@ def reason(become: Become, said: bytes, *, answered: bool) -> Refusal:
 
 
 def refused(become: Become, why: Refusal, said: bytes, login: str) -> str:
-    """Return what happened and the way out, for people; `login` as in `deploy@10.0.0.1`."""
-    names = {"name": login.partition("@")[0], "user": become.user}
-    return f"cannot become {become.user} at {login}: " + _TEXTS[why].format(
+    """Return what happened and the way out, for people; `login` is the name of the login user."""
+    names = {"name": login, "user": become.user}
+    return _TEXTS[why].format(
         **names,
         method=become.method,
-        login=login,
         said=printed(said.replace(PROMPT.encode(), b"")) or "nothing",
         rule=_RULES[become.method].format(**names),
         trial=_TRIALS[become.method].format(**names),

@@ -211,7 +211,7 @@ def explain(answer: Impossible, where: str, pythons: Sequence[str]) -> str:
         "beginning with: {detail} -- Make its start-up files silent when they are not interactive",
         Unfit.NO_SHELL: "the login shell of {where} did not run the command; it said: {detail} -- Give the "
         "user a shell that runs commands",
-        Unfit.BECOME_FAILED: "{detail}",
+        Unfit.BECOME_FAILED: "{where} cannot become another user: {detail}",
         Unfit.SPOOL_UNSAFE: "the spool directory on {where} is not safe: {detail}",
         Unfit.DISK_FULL: "there is no space for the spool on {where}: {detail}",
         Unfit.BUNDLE: "the runner could not be started on {where}: {detail}",

@@ -34,7 +34,7 @@ class Gate:
     Args:
         channel: on which it runs.
         become: whose rights, and how.
-        login: who asks, as in `deploy@10.0.0.1`.
+        login: name of the login user, who asks.
         password: where to get it; None = there is none.
     """
 

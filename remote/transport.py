@@ -140,7 +140,7 @@ class Transport:
         line = _line(route.node, pythons, become, may_ask=password is not None)
         who = f"{login.attempt.user}@{login.attempt.where}"
         channel = NodeChannel()
-        gate = Gate(channel, become, login=who, password=password) if become else None
+        gate = Gate(channel, become, login=login.attempt.user, password=password) if become else None
         await connection.create_session(lambda: channel, line, encoding=None, window=WINDOW, env={}, send_env=())
         connection.channel_is_open()
         push = Push(channel, cluster=options.cluster, epoch=options.epoch, spool=options.spool, gate=gate)
