@@ -1,8 +1,7 @@
 """What jobs say on their report channel: lines of JSON, read without trust.
 
-`parse` reads one line; `jobs.digest` cuts a stream into lines and turns what they say into the columns and notes that
-the store keeps. `docs/reference/job-protocol.md` is the specification. A job can say nothing here that concerns another
-job, and nothing that it says is a decision: whether it failed and whether it runs again is judged elsewhere.
+`docs/reference/job-protocol.md` is the specification. A job can say nothing here that concerns another job, and nothing
+that it says is a decision: whether it failed and whether it runs again is judged elsewhere.
 """
 
 import json
@@ -194,7 +193,7 @@ def _metrics(value: object) -> dict[str, float]:
 
 
 def _result(value: object) -> Result:
-    if size(value) > MAX_VALUE:
+    if _size(value) > MAX_VALUE:
         raise _Refused(f"result: longer than {MAX_VALUE} bytes")
     return Result(value=value)
 
@@ -266,6 +265,11 @@ _from_json: Final = json.JSONDecoder(
 ).decode
 
 
-def size(value: object) -> int:
-    """Return how many bytes `value` is as JSON."""
+def kept(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a job's data (or metrics) with what it says now; None if that is more than is kept of a job."""
+    whole = {**before, **new}
+    return whole if len(whole) <= MAX_NAMES and _size(whole) <= MAX_VALUE else None
+
+
+def _size(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
