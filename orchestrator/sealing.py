@@ -68,7 +68,7 @@ class Sealer:
             raise SealingError("this is no sealed text that this version of AnyJob knows")
         if key not in self._ciphers:
             raise SealingError(
-                f"it was sealed with the key {key[:8]!a}, which the key file lacks (it has {', '.join(self._ciphers)}). "
+                f"it was sealed with the key {key[:8]!a}, which the key file lacks: it has {', '.join(self._ciphers)}. "
                 "Put that key back, or give the secret again"
             )
         try:
