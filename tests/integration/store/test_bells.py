@@ -44,6 +44,11 @@ async def test_output_rings_with_its_job_and_an_event_with_nothing(store: RedisS
         assert await anext(bell) == {""}
         await store.set_link(jobs[0].id, "unknown", since=1.0)
         assert await anext(bell) == {""}
+        said = {"fields": {"progress": 5}, "notes": []}
+        await store.report(jobs[0].id, 1, start=0, end=1, epoch=epoch, now=1.0, **said)
+        assert await anext(bell) == {""}
+        await store.retry(jobs[0].id, 1, epoch=epoch, now=1.0, at=1.0, fields={})
+        assert await anext(bell) == {""}
 
 
 async def test_rings_that_come_while_nobody_listens_are_one_item(store: RedisStore) -> None:
