@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -47,3 +48,12 @@ def _list_from(param: Param, text: str) -> Any:
         return []
     words = [word.strip() for word in text.split(",")]
     return words if param.items is None else [from_text(param.items, word) for word in words]
+
+
+def typed(params: Iterable[Param], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn texts into values, for a face that knows only texts; what has an unknown name stays as it is."""
+    known = {param.name: param for param in params}
+    return {
+        name: from_text(known[name], value) if name in known and isinstance(value, str) else value
+        for name, value in given.items()
+    }
