@@ -164,8 +164,28 @@ JSON = st.recursive(
     max_leaves=12,
 )
 KEYS = st.sampled_from(
-    "progress state log data result metrics mask heartbeat redo success failure "
-    "xy complete code description status other percent message level".split()
+    [
+        "progress",
+        "state",
+        "log",
+        "data",
+        "result",
+        "metrics",
+        "mask",
+        "heartbeat",
+        "redo",
+        "success",
+        "failure",
+        "xy",
+        "complete",
+        "code",
+        "description",
+        "status",
+        "other",
+        "percent",
+        "message",
+        "level",
+    ]
 )
 
 
