@@ -70,8 +70,7 @@ class Child:
         rlimits.apply(spec["rlimits"])
         rlimits.renice(spec["nice"])
         become(identity)
-        if not spec["new_privs"]:
-            _forbid_new_privileges()
+        _give_up_privileges(identity, spec["new_privs"])
         os.umask(spec["umask"])
         _enter(spec["cwd"], identity)
         argv = self._argv()
@@ -129,9 +128,12 @@ def _python() -> bytes:
     return os.fsencode(sys.executable) if os.access(sys.executable, os.X_OK) else b"python3"
 
 
-def _forbid_new_privileges() -> None:
+def _give_up_privileges(identity: "Identity", may_gain: bool) -> None:  # noqa: FBT001
     try:
-        kernel.forbid_new_privileges()
+        if identity.uid != 0:
+            kernel.drop_capabilities()
+        if not may_gain:
+            kernel.forbid_new_privileges()
     except OSError as error:
         text = "it cannot be kept from gaining privileges: %s; let the job have new_privs, or install what is missing"
         raise StartError("no_permission", text % error.strerror) from None
