@@ -45,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     connect_timeout_s: float | None = None
     source: str = "cli"
     type: str | None = None  #: of a job type; None = the command or script above
+    words: tuple[str, ...] = ()  #: of a command line: target, implicit parameters, NAME=VALUE; see `jobs.words`
     params: dict[str, Any] = {}  #: as the person gave them, secrets among them: never written anywhere
     props: dict[str, Any] = {}
     confirm: str | None = None  #: what the person typed where the job type asks for confirmation

@@ -107,11 +107,15 @@ class Dispatcher:
             "err": live.stderr_bytes - bases.err,
             "rep": live.report_bytes,
         }
+        intake = self._intake(run, live.spec, live.attempt, bases, kept)
+        record = await self.store.job(live.spec.id)
+        if record is not None:  # columns are written as a whole: go on from what was told before
+            intake.told.columns.update({"data": record.data or {}, "metrics": record.metrics})
         assignment = Assignment(
             spec=live.spec,
             run=run,
             attempt=live.attempt,
-            intake=self._intake(run, live.spec, live.attempt, bases, kept),
+            intake=intake,
             on_node=True,
             resume=live.state in (State.CLAIMED, State.RUNNING),
             cancel_grace_s=run.grace_s if live.cancel_requested else None,

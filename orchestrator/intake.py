@@ -57,7 +57,7 @@ class Intake:
         self._attempt = attempt
         self._masks = masks
         self._bases: Mapping[Stream, int] = {"out": bases.out, "err": bases.err}
-        self._told = Told()
+        self.told = Told()  #: what it has reported so far
         self._more_secrets: set[str] = set()
         self.restart()
 
@@ -115,7 +115,7 @@ class Intake:
             end=start + size,
             epoch=self._writer.epoch,
             now=self._writer.now(),
-            fields=self._told.columns,
+            fields=self.told.columns,
             notes=notes,
         )
 
@@ -126,7 +126,7 @@ class Intake:
         notes: list[Mapping[str, object]] = []
         for report in lines:
             if isinstance(report, Report):
-                notes += self._told.add(report)
+                notes += self.told.add(report)
                 self.finish = report.finish or self.finish
                 self.redo = self.redo or report.redo
                 if report.mask is not None:

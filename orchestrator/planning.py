@@ -3,15 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from inventory import InvalidFilesError, Inventory, Node, TargetError, fold
 from inventory.problems import did_you_mean
 from jobs.jobtype import JobType
+from jobs.paramtext import typed
 from jobs.plan import Defaults, Plan, PlannedNode, RequestError, plan
+from jobs.props import offered
 from jobs.records import Request
 from jobs.rendering import RenderError
 from jobs.runas import Caller as RunAsCaller
 from jobs.runas import decide
 from jobs.typeplan import Site, needs_confirmation, plan_type
+from jobs.words import WordErrors, read_words
 from orchestrator.catalogue import Catalogue
 from orchestrator.jobtypes import TypeCatalogue
 from orchestrator.translate import launch
@@ -78,6 +83,8 @@ class Planner:
     async def plan(self, caller: Caller, run_id: str, request: Request) -> Planned:
         """Plan a request; nothing is kept or started."""
         job_type = None if request.type is None else self.job_type(request.type)
+        if job_type is not None:
+            request = await self._worded(request, job_type)
         target = request.target or (job_type.default_nodes if job_type else None)
         if not target:
             raise ServiceError("bad_target", "no target: say on which nodes it is to run")
@@ -99,7 +106,7 @@ class Planner:
                     now=self._now(),
                 )
                 return Planned(plan=made)
-            typed = plan_type(
+            made_of_type = plan_type(
                 request,
                 job_type,
                 Site(props=self._types.policy.props, nodes=selection.inventory.nodes.keys()),
@@ -112,9 +119,41 @@ class Planner:
         except RequestError as error:
             problems = [{"field": field, "message": message} for field, message in error.problems]
             raise ServiceError("bad_request", str(error), problems) from error
-        _require_renderable(typed.plan)
+        _require_renderable(made_of_type.plan)
         question = needs_confirmation(job_type, request.confirm, len(nodes))
-        return Planned(plan=typed.plan, secrets=typed.secrets, defaulted=typed.values.defaulted, question=question)
+        return Planned(
+            plan=made_of_type.plan,
+            secrets=made_of_type.secrets,
+            defaulted=made_of_type.values.defaulted,
+            question=question,
+        )
+
+    async def _worded(self, request: Request, job_type: JobType) -> Request:
+        """Return the request with the words of a command line as target and values, and texts as what they mean."""
+        known = await self.inventory(request.inventory)
+        props = offered(job_type, self._types.policy.props)
+        try:
+            words = read_words(
+                request.words,
+                params=job_type.params,
+                props=props,
+                is_target=lambda word: _is_target(known, word),
+                target=request.target or None,
+                nodes=known.nodes.keys(),
+            )
+        except WordErrors as error:
+            problems = [{"field": "words", "message": f"{word}: {message}"} for word, message in error.problems]
+            raise ServiceError("bad_request", str(error), problems) from error
+        given, given_props = typed(job_type.params, request.params), typed(props, request.props)
+        twice = sorted((given.keys() & words.params.keys()) | (given_props.keys() & words.props.keys()))
+        if twice:
+            raise ServiceError("bad_request", f"given twice: {', '.join(twice)}")
+        return msgspec.structs.replace(
+            request,
+            target=words.target or request.target,
+            params={**given, **words.params},
+            props={**given_props, **words.props},
+        )
 
     def job_type(self, name: str) -> JobType:
         """Return a job type by its name."""
@@ -191,6 +230,14 @@ class Planner:
         except InvalidFilesError as error:
             raise bad_file(error) from error
         return len(inventory.nodes)
+
+
+def _is_target(known: Inventory, word: str) -> bool:
+    try:
+        known.select(word)
+    except TargetError:
+        return False
+    return True
 
 
 def _require_allowed(job_type: JobType, selection: Selection) -> None:

@@ -18,7 +18,7 @@ class Report:
 
 
 def check(site: Site | None, env: Mapping[str, str]) -> Report:
-    """Read the settings and, as far as they tell where it is, the inventory."""
+    """Read the settings, the job types, the policy, and, as far as the settings tell where it is, the inventory."""
     try:
         settings = load(site, env)
     except InvalidFilesError as error:
@@ -26,8 +26,12 @@ def check(site: Site | None, env: Mapping[str, str]) -> Report:
         usual = None if site is None else Settings(inventory=(site.path / "inventory.yaml",), data_dir=site.path)
         report = Report(problems=()) if usual is None else _inventory(usual)
         return Report(problems=_sorted((*error.problems, *report.problems)), warnings=report.warnings)
-    report = _inventory(settings)
-    return Report(problems=report.problems, warnings=(*settings.warnings, *report.warnings), counts=report.counts)
+    report, types = _inventory(settings), _types(site)
+    return Report(
+        problems=_sorted((*report.problems, *types.problems)),
+        warnings=(*settings.warnings, *report.warnings),
+        counts={**report.counts, **types.counts},
+    )
 
 
 def _inventory(settings: Settings) -> Report:
@@ -40,6 +44,19 @@ def _inventory(settings: Settings) -> Report:
     except InvalidFilesError as error:
         return Report(problems=error.problems)
     return Report(problems=(), warnings=found.warnings, counts={"nodes": len(found.nodes), "groups": len(found.groups)})
+
+
+def _types(site: Site | None) -> Report:
+    from jobs.policyfile import load_policy  # noqa: PLC0415  only where the settings are right
+    from jobs.typefile import load_types  # noqa: PLC0415
+
+    found = load_types(None if site is None else site.path / "jobs.d")
+    problems = list(found.problems)
+    try:
+        load_policy(None if site is None else site.path)
+    except InvalidFilesError as error:
+        problems += error.problems
+    return Report(problems=tuple(problems), counts={"types": len(found.by_name)})
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

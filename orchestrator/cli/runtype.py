@@ -59,7 +59,7 @@ def run(invocation: Invocation, /, view: View, type_name: str, words: tuple[str,
     """
     request = _request(type_name, words, options)
     with invocation.daemon(embed=not options["detached"]) as client:
-        planned = _settled(invocation, client, request)
+        planned = _settled(invocation, client, request, confirms=not options["dry_run"])
         if options["dry_run"]:
             invocation.emit(planned, None, lambda terminal: _plan_shown(planned, terminal))
             return
@@ -108,7 +108,7 @@ def _pair(text: str, *, may_read: bool) -> tuple[str, str]:
         raise click.UsageError(f"{text}: {value[1:]} is not UTF-8 text.") from None
 
 
-def _settled(invocation: Invocation, client: Client, request: Request) -> dict[str, Any]:
+def _settled(invocation: Invocation, client: Client, request: Request, *, confirms: bool) -> dict[str, Any]:
     """Plan a request until nothing is missing: on a terminal, ask for values and for a confirmation."""
     asks = sys.stdin.isatty() and sys.stderr.isatty() and invocation.output is Format.HUMAN
     while True:
@@ -120,7 +120,7 @@ def _settled(invocation: Invocation, client: Client, request: Request) -> dict[s
                 raise
             _ask_for(client, request, missing)
             continue
-        if planned["confirm"] is None:
+        if planned["confirm"] is None or not confirms:
             return planned
         if not asks:
             hint = f"--confirm {request['type']} (or --confirm {planned['count']}, the number of nodes)"
@@ -143,6 +143,7 @@ def _plan_shown(planned: dict[str, Any], terminal: Terminal) -> str:
         ["type", planned["type"]],
         ["nodes", f"{planned['folded']} ({planned['count']})"],
         ["as", planned["run_as"] or "the login user"],
+        *([["asks", planned["confirm"]]] if planned["confirm"] else []),
     ]
     command = planned.get("command") or []
     facts.append(["runs", " ".join(command) if command else "a script" if planned.get("script") else "Python"])

@@ -7,6 +7,7 @@ from jobs.lifecycle import TERMINAL
 from remote.runner.frames import Frame
 
 ENDED: Final = frozenset(str(state) for state in TERMINAL)
+_TOLD: Final = ("progress", "stage", "note")  #: of a job's own progress; its other reports change no fact
 _FACTS: Final = ("state", "reason", "message", "exit_code", "signal", "link", "attempt")
 
 
@@ -43,7 +44,8 @@ class Tally:
         job = self.jobs.get(header.get("job", ""))
         if job is None:
             return
-        job.update({name: header[name] for name in _FACTS if header.get(name) is not None})
+        facts = _TOLD if header.get("event") == "progress" else _FACTS if {"state", "link"} & header.keys() else ()
+        job.update({name: header[name] for name in facts if header.get(name) is not None})
         if header.get("event") == "started":
             job["started"] = header.get("at")
         elif job["state"] in ENDED and job.get("ended") is None:
