@@ -19,7 +19,7 @@ from typing import Final
 from inventory.route import Become, Method
 from remote.bootstrap import printed
 
-PROMPT: Final = "AnyJob asks for sudo's password:"
+PROMPT: Final = "AnyJob-password:"  #: stands in quotes in the command line
 _SHELL: Final = "sh -c "  #: how the line that runs the script begins
 _BECAME: Final = "'cd /;printf \"\\0AJ1 - became\\n\";'"  #: the shell joins it with the script that follows
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@\\+$-]*")
@@ -136,7 +136,14 @@ def refused(become: Become, why: Refusal, said: bytes, login: str) -> str:
     return _TEXTS[why].format(
         **names,
         method=become.method,
-        said=printed(said.replace(PROMPT.encode(), b"")) or "nothing",
+        said=_own_words(become.method, said) or "nothing",
         rule=_RULES[become.method].format(**names),
         trial=_TRIALS[become.method].format(**names),
     )
+
+
+def _own_words(method: Method, said: bytes) -> str:
+    """Take the program's own lines (`sudo: ...`) where there are any, from among lectures and start-up files."""
+    said = said.replace(PROMPT.encode(), b"").replace(b"Password: ", b"")
+    own = [line for line in said.splitlines() if line.startswith(f"{method}: ".encode())]
+    return printed(b" ".join(own) or said)
