@@ -154,7 +154,7 @@ class Job:
 
     def _write(self, key: str, line: bytes) -> None:
         if self._fd is None:
-            _say("mask" if key == "mask" else line.decode("ascii").rstrip())
+            _say('{"mask":"***"}' if key == "mask" else line.decode("ascii").rstrip())
             return
         try:
             while line:
