@@ -91,12 +91,17 @@ def account_error(text: str) -> str | None:
 
 
 def _fits(rule: RunAsRule, caller: Caller, labels: Mapping[str, str]) -> bool:
-    names = {caller.user, *(f"@{group}" for group in caller.groups)}
     return (
-        any(fnmatchcase(name, word) for word in rule.users for name in names if word[:1] == "@" or name[:1] != "@")
+        any(_names(word, caller) for word in rule.users)
         and any(fnmatchcase(caller.type_name, word) for word in rule.types)
         and all(key in labels and fnmatchcase(labels[key], word) for key, word in rule.nodes.items())
     )
+
+
+def _names(word: str, caller: Caller) -> bool:
+    if word.startswith("@"):
+        return any(fnmatchcase(group, word[1:]) for group in caller.groups)
+    return fnmatchcase(caller.user, word)
 
 
 def _covers(words: Collection[str], name: str, *, root: bool) -> bool:
