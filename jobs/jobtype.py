@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import msgspec
 
-
 OutputLimit = Literal["gap", "block", "kill"]  #: what is beyond the limit: dropped, not read, or the job's end
 Leftovers = Literal["kill", "wait", "leave"]  #: what becomes of processes that outlive the job's own
 
