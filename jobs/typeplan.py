@@ -116,22 +116,29 @@ def _run(  # noqa: PLR0913  everything that a run depends on, named
         tty=request.tty,
         run_as_user=account or None,
         run_as_group=group or None,
-        nice=job_type.nice,
-        rlimits=job_type.rlimits,
-        timeout_s=_first(request.timeout_s, job_type.timeout_s),
-        inactivity_s=job_type.inactivity_s,
-        start_timeout_s=job_type.start_timeout_s,
-        grace_s=_first(request.grace_s, job_type.grace_s) or defaults.grace_s,
-        success_codes=job_type.success_codes,
-        max_output=job_type.max_output or defaults.max_output,
-        on_output_limit=job_type.on_output_limit,
-        leftovers=job_type.leftovers,
         retry=None if job_type.retry is None else encode(job_type.retry),
         redact=job_type.redact,
-        fanout=request.fanout or defaults.fanout,
-        connect_timeout_s=request.connect_timeout_s,
         rerun_of=request.rerun_of,
+        **_limits(request, job_type, defaults),
     )
+
+
+def _limits(request: Request, job_type: JobType, defaults: Defaults) -> dict[str, Any]:
+    """Return how much a job may take: as the request says, else as the type does, else as the settings do."""
+    return {
+        "nice": job_type.nice,
+        "rlimits": job_type.rlimits,
+        "timeout_s": _first(request.timeout_s, job_type.timeout_s),
+        "inactivity_s": job_type.inactivity_s,
+        "start_timeout_s": job_type.start_timeout_s,
+        "grace_s": _first(request.grace_s, job_type.grace_s, defaults.grace_s),
+        "success_codes": job_type.success_codes,
+        "max_output": job_type.max_output or defaults.max_output,
+        "on_output_limit": job_type.on_output_limit,
+        "leftovers": job_type.leftovers,
+        "fanout": request.fanout or defaults.fanout,
+        "connect_timeout_s": request.connect_timeout_s,
+    }
 
 
 def _first(*values: float | None) -> float | None:

@@ -17,7 +17,7 @@ from orchestrator.bundles import BundleError
 from orchestrator.probes import Probes
 from orchestrator.sealing import SealingError
 from orchestrator.service import NodeCheck
-from orchestrator.translate import conclusion, judged, launch, merge, next_attempt, trouble
+from orchestrator.translate import judged, launch, meaning, merge, next_attempt, trouble
 from remote.errors import UnfitError, UnreachableError, UnsendableError
 from remote.session import Absent, Claimed, Ended, Facts, Fault, NodeEvent, OutputChunk, Refused, Started, Want
 from remote.transport import Link
@@ -265,11 +265,6 @@ class NodeWorker:
             assignment.spec.id, assignment.attempt, kind, epoch=self._owner.options.epoch, now=now, fields=fields
         )
 
-    async def _keep(self, chunks: Sequence[OutputChunk]) -> None:
-        assignment = self._jobs.get(chunks[0].token)
-        if assignment is not None:
-            await assignment.intake.take(chunks)
-
     async def _acknowledge(self, link: Link, tokens: set[str]) -> None:
         kept = [self._jobs[name] for name in tokens if name in self._jobs]
         data = b"".join(
@@ -285,19 +280,10 @@ class NodeWorker:
             return
         if isinstance(event, Ended):
             await assignment.intake.rest()
-        await self._conclude(assignment, *self._meaning(assignment, event))
+        finish = assignment.intake.finish if isinstance(event, Ended) else None
+        kind, fields = meaning(event, node=self.route.node, success_codes=assignment.run.success_codes)
+        await self._conclude(assignment, *judged(kind, fields, finish))
         await self._send(link, link.session.forget(event.token))
-
-    def _meaning(self, assignment: Assignment, event: Ended | Refused | Absent) -> tuple[Event, Mapping[str, object]]:
-        match event:
-            case Ended(outcome=outcome):
-                kind, fields = conclusion(outcome, assignment.run.success_codes)
-                return judged(kind, fields, assignment.intake.finish)
-            case Refused(reason=reason, message=message):
-                return Event.START_FAILED, {"reason": reason, "message": message}
-            case Absent():
-                message = f"{self.route.node} has no trace of it any more: its spool was wiped"
-                return Event.LOST, {"reason": "spool_wiped", "message": message}
 
     async def _conclude(self, assignment: Assignment, event: Event, fields: Mapping[str, object]) -> None:
         """Write the end of an attempt, for good or back to the queue for the next one; then let go of it."""

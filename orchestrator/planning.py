@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import msgspec
 
@@ -62,6 +63,16 @@ class Planned:
     question: str | None = None
 
 
+class _Facts(TypedDict):
+    """What a plan depends on beside the request."""
+
+    run_id: str
+    user: str
+    nodes: Sequence[PlannedNode]
+    defaults: Defaults
+    now: float
+
+
 class Planner:
     """Plans requests. Errors are `ServiceError`."""
 
@@ -94,39 +105,18 @@ class Planner:
         requested = request.run_as or (job_type.run_as if job_type else None)
         self._check_run_as(caller, request.type or "command", requested, selection.nodes)
         nodes = [self._planned_node(selection, node, request, requested) for node in selection.nodes]
+        facts = _Facts(run_id=run_id, user=caller.user, nodes=nodes, defaults=self.defaults, now=self._now())
         try:
             if job_type is None:
-                made = plan(
-                    request,
-                    run_id=run_id,
-                    user=caller.user,
-                    nodes=nodes,
-                    folded=selection.folded,
-                    defaults=self.defaults,
-                    now=self._now(),
-                )
-                return Planned(plan=made)
-            made_of_type = plan_type(
-                request,
-                job_type,
-                Site(props=self._types.policy.props, nodes=selection.inventory.nodes.keys()),
-                run_id=run_id,
-                user=caller.user,
-                nodes=nodes,
-                defaults=self.defaults,
-                now=self._now(),
-            )
+                return Planned(plan=plan(request, folded=selection.folded, **facts))
+            site = Site(props=self._types.policy.props, nodes=selection.inventory.nodes.keys())
+            made = plan_type(request, job_type, site, **facts)
         except RequestError as error:
             problems = [{"field": field, "message": message} for field, message in error.problems]
             raise ServiceError("bad_request", str(error), problems) from error
-        _require_renderable(made_of_type.plan)
+        _require_renderable(made.plan)
         question = needs_confirmation(job_type, request.confirm, len(nodes))
-        return Planned(
-            plan=made_of_type.plan,
-            secrets=made_of_type.secrets,
-            defaulted=made_of_type.values.defaulted,
-            question=question,
-        )
+        return Planned(plan=made.plan, secrets=made.secrets, defaulted=made.values.defaulted, question=question)
 
     async def _worded(self, request: Request, job_type: JobType) -> Request:
         """Return the request with the words of a command line as target and values, and texts as what they mean."""

@@ -13,7 +13,17 @@ from jobs.rendering import Facts, render, render_env
 from jobs.reports import Finish
 from jobs.retry import RetryDecision, decide
 from remote.errors import UnfitError, UnreachableError
-from remote.session import NodeEvent, Outcome, OutputChunk, PythonBundle, StartSpec, Terminal
+from remote.session import (
+    Absent,
+    Ended,
+    NodeEvent,
+    Outcome,
+    OutputChunk,
+    PythonBundle,
+    Refused,
+    StartSpec,
+    Terminal,
+)
 
 MAX_REDO = 10  #: attempts that a job may ask for itself
 PIECE = 256 << 10  #: output is written in pieces of about this size
@@ -95,6 +105,20 @@ def _spec(
         on_output_limit=run.on_output_limit,
         leftovers=run.leftovers,
     )
+
+
+def meaning(
+    event: Ended | Refused | Absent, *, node: str, success_codes: Collection[int]
+) -> tuple[Event, Mapping[str, object]]:
+    """Return what the last word of a node on an attempt means for the job: the event, and columns of its record."""
+    match event:
+        case Ended(outcome=outcome):
+            return conclusion(outcome, success_codes)
+        case Refused(reason=reason, message=message):
+            return Event.START_FAILED, {"reason": reason, "message": message}
+        case Absent():
+            message = f"{node} has no trace of it any more: its spool was wiped"
+            return Event.LOST, {"reason": "spool_wiped", "message": message}
 
 
 def conclusion(outcome: Outcome, success_codes: Collection[int] = (0,)) -> tuple[Event, Mapping[str, object]]:

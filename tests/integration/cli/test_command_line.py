@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -77,7 +78,7 @@ def test_ctrl_c_asks_and_a_cancel_reaches_the_node(live: Site) -> None:
 
 
 def test_a_closed_pipe_leaves_the_run_and_tells_its_id(live: Site) -> None:
-    command = f"{ANYJOB} --site {live.directory} exec -w node01 -- yes | head -n 1; exit ${{PIPESTATUS[0]}}"
+    command = f"{shlex.join(ANYJOB)} --site {live.directory} exec -w node01 -- yes | head -n 1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, timeout=100, check=False)
     assert (result.returncode, result.stdout) == (141, b"node01: y\n")
     told = re.fullmatch(r"run (\w{26}) goes on: anyjob follow \1\n", result.stderr.decode())
@@ -88,7 +89,7 @@ def test_a_closed_pipe_leaves_the_run_and_tells_its_id(live: Site) -> None:
 
 
 def test_without_a_daemon_a_closed_pipe_ends_the_job(site: Site) -> None:
-    command = f"{ANYJOB} --site {site.directory} exec -w node01 -- 'echo $$; exec yes' | head -n 1"
+    command = f"{shlex.join(ANYJOB)} --site {site.directory} exec -w node01 -- 'echo $$; exec yes' | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, timeout=100, check=False)
     pid = result.stdout.decode().removeprefix("node01: ").strip()
     assert "was cancelled, because its output was closed" in result.stderr.decode()
@@ -98,7 +99,7 @@ def test_without_a_daemon_a_closed_pipe_ends_the_job(site: Site) -> None:
 def test_names_of_nodes_are_completed(live: Site) -> None:
     words = f"anyjob --site {live.directory} exec -w db,node"
     env = {"_ANYJOB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "5"}
-    result = subprocess.run([ANYJOB], env=os.environ | env, capture_output=True, timeout=60, check=True)
+    result = subprocess.run(ANYJOB, env=os.environ | env, capture_output=True, timeout=60, check=True)
     assert result.stdout.decode().split() == [f"plain,db,node0{number}" for number in (1, 2, 3)]
 
 
@@ -152,7 +153,7 @@ def test_ids_of_jobs_are_completed_behind_their_run(live: Site) -> None:
     for begun, offered in ((run[:20], [run]), (f"{run}-", [f"{run}-1", f"{run}-2"])):
         env = {"_ANYJOB_COMPLETE": "bash_complete", "COMP_WORDS": f"anyjob --site {live.directory} follow {begun}"}
         done = subprocess.run(
-            [ANYJOB], env=os.environ | env | {"COMP_CWORD": "4"}, capture_output=True, timeout=60, check=True
+            ANYJOB, env=os.environ | env | {"COMP_CWORD": "4"}, capture_output=True, timeout=60, check=True
         )
         assert done.stdout.decode().split() == [f"plain,{item}" for item in offered]
     live.run("wait", run, check=0)

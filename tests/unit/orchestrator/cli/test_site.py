@@ -55,7 +55,7 @@ def test_init_leaves_what_is_there_and_says_so(site: Path) -> None:
 
 def test_check_is_quiet_about_a_good_site_and_counts_it(site: Path) -> None:
     result = anyjob("--site", site, "config", "check")
-    assert (result.exit_code, result.stdout) == (0, f"{site}: ok, 1 node, 1 group\n")
+    assert (result.exit_code, result.stdout) == (0, f"{site}: ok, 1 node, 1 group, 9 types\n")
 
 
 def test_check_tells_every_mistake_with_its_place_and_exits_with_1(site: Path) -> None:
