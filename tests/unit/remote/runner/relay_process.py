@@ -63,9 +63,9 @@ def make_directory():
 class RelayProcess:
     """A relay on a spool; `with` ends it."""
 
-    def __init__(self, spool, env=None, cwd="/"):
+    def __init__(self, spool, env=None, cwd="/", python=sys.executable):
         config = {"cluster": "test", "spool": spool, "hash": "0" * 64, "files": FILES}
-        command = [sys.executable, "-E", "-s", "-S", "-c", PROGRAM % (ROOT, config)]
+        command = [python, "-E", "-s", "-S", "-c", PROGRAM % (ROOT, config)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd=cwd, bufsize=0
         )
