@@ -4,19 +4,17 @@ Offsets are the node's, from the attempt's own byte 0. What is held back (the be
 line of a report) is not kept yet: after a lost connection it comes again.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.records import JobSpec
 from jobs.redaction import Redactor
-from jobs.reports import MAX_LINE, Finish, Problem, Report, parse
+from jobs.reports import MAX_LINE, Finish, Problem, Report, kept, parse
 from orchestrator.store.interface import Bases, Store, StreamName
 from remote.errors import Unreachable, UnreachableError
 from remote.session import OutputChunk, Stream
 
-log = logging.getLogger(__name__)
 _STREAMS: Final[Mapping[Stream, StreamName]] = {"out": "stdout", "err": "stderr"}
 _PROBLEMS: Final = 3  #: lines that say nothing are told to people this often per piece
 
@@ -121,9 +119,7 @@ class Intake:
 
     def _understand(self, lines: Sequence[Report | Problem]) -> list[Mapping[str, object]]:
         problems = [line.text for line in lines if isinstance(line, Problem)]
-        for text in problems[:_PROBLEMS]:
-            log.warning("report not understood", extra={"job": self._job.id, "node": self._job.node, "why": text})
-        notes: list[Mapping[str, object]] = []
+        notes = [_warning(f"a report was not understood: {text}") for text in problems[:_PROBLEMS]]
         for report in lines:
             if isinstance(report, Report):
                 notes += self.told.add(report)
@@ -168,12 +164,22 @@ class Told:
                 {"event": "log", "level": report.log.level, "message": report.log.message, "tag": report.log.tag}
             )
         if report.data is not None:
-            self.columns["data"] = {**self.columns.get("data", {}), **report.data}
-            notes.append({"event": "data", "data": dict(report.data)})
+            notes += self._merge("data", report.data)
         if report.metrics is not None:
-            self.columns["metrics"] = {**self.columns.get("metrics", {}), **report.metrics}
-            notes.append({"event": "metrics", "metrics": dict(report.metrics)})
+            notes += self._merge("metrics", report.metrics)
         if report.result is not None:
             self.columns["result"] = report.result.value
             notes.append({"event": "result", "result": report.result.value})
         return notes
+
+    def _merge(self, name: str, new: Mapping[str, Any]) -> list[Mapping[str, object]]:
+        """Add names to a column; too many of them are not kept, and that is told instead."""
+        merged = kept(self.columns.get(name, {}), new)
+        if merged is None:
+            return [_warning(f"more {name} than are kept: this is not among them")]
+        self.columns[name] = merged
+        return [{"event": name, name: dict(new)}]
+
+
+def _warning(message: str) -> Mapping[str, object]:
+    return {"event": "log", "level": "warning", "message": message, "tag": "anyjob"}

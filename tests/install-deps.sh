@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need from the system and is not there: OpenSSH's server, Redis, Chromium, and the half of
-# Python's venv that Debian packages apart. With arguments: only those packages. Needs root, or sudo without a password.
+# Installs what the tests need from the system and is not there: OpenSSH's server, Redis, Chromium, sudo, doas, and the
+# half of Python's venv that Debian packages apart. With arguments: only those packages. Needs root, or sudo without a password.
 set -eu
 
 python=${PYTHON:-python3}
@@ -10,12 +10,14 @@ have() {
         openssh-server) PATH=$PATH:/usr/sbin:/usr/local/sbin command -v sshd ;;
         redis-server) command -v redis-server || command -v valkey-server ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+        opendoas) command -v doas ;;
+        sudo) command -v sudo ;;
         python3-venv) "$python" -c 'import ensurepip, venv' ;;
         *) false ;;
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- openssh-server redis-server chromium python3-venv
+[ $# -gt 0 ] || set -- openssh-server redis-server chromium sudo opendoas python3-venv
 
 missing=
 for package in "$@"; do

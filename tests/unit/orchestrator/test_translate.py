@@ -7,14 +7,14 @@ import pytest
 from inventory.route import Address, Route
 from jobs.lifecycle import Event
 from jobs.records import JobSpec, RunSpec, Terminal
-from orchestrator.translate import conclusion, merge, start_spec, trouble
+from orchestrator.translate import conclusion, launch, merge, trouble
 from remote.errors import Unfit, UnfitError, Unreachable, UnreachableError
 from remote.session import Outcome, OutputChunk, Started
 
 
 def outcome(**fields: Any) -> Outcome:
     empty = {"code": None, "signal": None, "cause": None, "reason": None, "message": None}
-    sizes = {"out": 7, "err": 2, "out_dropped": 3, "err_dropped": 4}
+    sizes = {"out": 7, "err": 2, "rep": 0, "out_dropped": 3, "err_dropped": 4, "rep_dropped": 0, "left": ()}
     return Outcome(**{**empty, **sizes, "started_at": 1.0, "ended_at": 2.0, "cpu_s": 0.5, "max_rss": 9, **fields})
 
 
@@ -27,6 +27,8 @@ def outcome(**fields: Any) -> Outcome:
         ({"kind": "signalled", "signal": 15, "cause": "cancel"}, Event.CANCELLED, "cancelled"),
         ({"kind": "exited", "code": 0, "cause": "cancel"}, Event.CANCELLED, "cancelled"),
         ({"kind": "signalled", "signal": 9, "cause": "timeout"}, Event.TIMED_OUT, "timeout"),
+        ({"kind": "signalled", "signal": 15, "cause": "inactivity"}, Event.TIMED_OUT, "inactivity"),
+        ({"kind": "signalled", "signal": 9, "cause": "output_limit"}, Event.FAILED, "output_limit"),
         ({"kind": "not_started", "reason": "no_such_program", "message": "m"}, Event.START_FAILED, "no_such_program"),
         ({"kind": "not_started", "reason": "cancelled", "cause": "cancel"}, Event.CANCELLED, "cancelled"),
         ({"kind": "lost", "reason": "lost_supervisor"}, Event.LOST, "lost_supervisor"),
@@ -35,6 +37,11 @@ def outcome(**fields: Any) -> Outcome:
 def test_every_outcome_is_one_event(fields: dict[str, Any], event: Event, reason: str | None) -> None:
     found, columns = conclusion(outcome(**fields))
     assert (found, columns["reason"]) == (event, reason)
+
+
+def test_a_code_that_means_success_is_one() -> None:
+    found, columns = conclusion(outcome(kind="exited", code=3), (0, 3))
+    assert (found, columns["reason"]) == (Event.SUCCEEDED, None)
 
 
 def test_an_outcome_fills_the_columns_of_the_record() -> None:
@@ -50,7 +57,7 @@ def test_a_job_is_told_who_it_is_and_cannot_be_told_otherwise() -> None:
         argv=("a", "b"), env={"ANYJOB_NODE": "forged", "X": "1"}, tty=Terminal(rows=3, cols=4, term="vt100"),
     )  # fmt: skip
     job = JobSpec(id="R-1", run="R", index=1, node="web01", route=Route(node="web01", address=Address(host="h")))
-    spec = start_spec(run, job, 2)
+    spec = launch(run, job, 2).spec
     assert spec.env["X"] == "1"
     assert spec.env["ANYJOB_NODE"] == "web01"
     assert spec.env["ANYJOB_TOKEN"] == "R-1.2"
