@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -123,6 +124,23 @@ async def test_every_change_whose_reply_is_lost_happens_once_and_says_so(far: Re
     record = await far.run(run.id, with_jobs=False)
     assert record is not None
     assert record.counts == {State.SUCCEEDED: 1, State.DISPATCHING: 1, State.CANCELLED: 1}
+
+
+async def test_output_whose_replies_are_lost_again_and_again_is_byte_identical(far: RedisStore, line: Line) -> None:
+    job, data = new_id(), bytes(range(256)) * 8
+    at = 0
+    for step in itertools.cycle((1, 40, 7, 130)):
+        line.lose_next = at % 3 == 0
+        await asyncio.gather(
+            far.append_output(job, "stdout", at, data[at : at + step], epoch=1),
+            far.append_output(job, "stdout", max(0, at - 5), data[max(0, at - 5) : at + 2 * step], epoch=1),
+        )
+        at = (await far.output(job, "stdout", len(data), limit=1)).size
+        if at == len(data):
+            break
+    line.lose_next = False
+    assert line.lost > 3
+    assert (await far.output(job, "stdout", 0, limit=1 << 20)).data == data
 
 
 async def test_a_late_repetition_of_an_operation_answers_as_the_first_time(store: RedisStore) -> None:
@@ -300,10 +318,14 @@ async def test_a_full_redis_holds_changes_back_and_goes_on_when_there_is_room(
     run, jobs = new_run(1)
     with pytest.raises(StoreUnavailableError, match=r"takes no changes for now.*maxmemory"):
         await store.submit(run, jobs, b"")
+    writing = asyncio.create_task(store.append_output(job, "stdout", 0, b"hello", epoch=epoch))
     ending = asyncio.create_task(store.apply(job, 1, Event.SUCCEEDED, epoch=epoch, now=5.0, fields={}))
     await asyncio.sleep(0.1)
     assert not ending.done()
+    assert not writing.done()
     assert (await store.job(job)).state is State.RUNNING
+    assert (await store.output(job, "stdout", 0, limit=9)).size == 0
     await store._wire.change(("CONFIG", "SET", "maxmemory", "0"))
     assert await ending is True
+    assert await writing == 5
     await store.close()
