@@ -7,8 +7,9 @@ from typing import Protocol
 
 from inventory import InvalidFilesError, Inventory, Node, TargetError, fold
 from inventory.route import Route
+from jobs.lifecycle import State
 from jobs.plan import Defaults, Plan, PlannedNode, RequestError, plan
-from jobs.records import Request, RunRecord
+from jobs.records import Request, RunRecord, RunSpec
 from orchestrator.catalogue import Catalogue
 from orchestrator.following import Item, Position, follow, narrowed
 from orchestrator.store.interface import Output, Store, StreamName
@@ -83,7 +84,8 @@ class Service:
         if len(inputs) != max(request.script_size, 0) + max(request.stdin_size, 0):
             raise ServiceError("bad_request", "script_size and stdin_size do not add up to the bytes that came")
         made = await self._plan(caller, run_id, request)
-        await self._store.submit(made.run, made.jobs, inputs)
+        if await self._store.submit(made.run, made.jobs, inputs):
+            return _new(made.run)
         record = await self._store.run(run_id, with_jobs=False)
         if record is None:
             raise ServiceError("internal", f"run {run_id} was not kept")
@@ -218,6 +220,23 @@ class Service:
     async def stats(self) -> dict[str, object]:
         """Return the store's figures."""
         return await self._store.stats()
+
+
+def _new(run: RunSpec) -> RunRecord:
+    """Return a run as it is when it has just been kept: what that is needs no question."""
+    return RunRecord(
+        id=run.id,
+        kind="job" if run.total == 1 else "jobset",
+        type=run.type,
+        title=run.title,
+        user=run.user,
+        source=run.source,
+        created=run.created,
+        nodes=run.nodes,
+        total=run.total,
+        state=State.QUEUED,
+        counts={State.QUEUED: run.total},
+    )
 
 
 def bad_file(error: InvalidFilesError) -> ServiceError:
