@@ -18,6 +18,7 @@ A terminal state is written once. That a node cannot be reached is not a state: 
 """
 
 import enum
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -84,6 +85,7 @@ def advance(state: State, event: Event) -> State | None:
     return TRANSITIONS.get((state, event))
 
 
+@functools.cache
 def sources(event: Event) -> tuple[State, ...]:
     """Return the states that `event` may follow."""
     return tuple(state for state, known in TRANSITIONS if known is event)

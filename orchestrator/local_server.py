@@ -21,6 +21,7 @@ from remote.runner.frames import Decoder, Frame, FrameError, encode
 log = logging.getLogger(__name__)
 MAX_HEADER = 64 << 10
 MAX_FRAME = 64 << 20
+_STRANGER_S = 2.0  #: how long somebody who is refused may take to ask
 _READ = 256 << 10
 _TOGETHER = 64 << 10  #: bytes of frames that wait for others at most
 
@@ -92,6 +93,8 @@ class LocalServer:
         try:
             if caller is None:
                 message = "this socket serves the daemon's own account and root"
+                with contextlib.suppress(TimeoutError):  # who is hung up on while writing reads no answer
+                    await asyncio.wait_for(reader.read(_READ), _STRANGER_S)
                 await _refuse(outlet.send, "forbidden", message)
                 return
             decoder = Decoder(max_header=MAX_HEADER, max_frame=MAX_FRAME)

@@ -8,8 +8,9 @@ from typing import Protocol
 import msgspec
 
 from inventory.route import Route
+from jobs.lifecycle import State
 from jobs.plan import Plan
-from jobs.records import Request, RunRecord
+from jobs.records import Request, RunRecord, RunSpec
 from orchestrator.following import Item, Position, follow, narrowed
 from orchestrator.planning import Caller, Planner, Selection, ServiceError
 from orchestrator.rerun import Only, again, chosen
@@ -70,7 +71,8 @@ class Service:
         run = plan.run
         if secrets:
             run = msgspec.structs.replace(run, sealed=closed(self._sealer, run.id, secrets))
-        await self._store.submit(run, plan.jobs, inputs)
+        if await self._store.submit(run, plan.jobs, inputs):
+            return _new(run)
         record = await self._store.run(run.id, with_jobs=False)
         if record is None:
             raise ServiceError("internal", f"run {run.id} was not kept")
@@ -164,3 +166,23 @@ class Service:
     async def stats(self) -> dict[str, object]:
         """Return the store's figures."""
         return await self._store.stats()
+
+
+def _new(run: RunSpec) -> RunRecord:
+    """Return a run as it is when it has just been kept: what that is needs no question."""
+    return RunRecord(
+        id=run.id,
+        kind="job" if run.total == 1 else "jobset",
+        type=run.type,
+        title=run.title,
+        user=run.user,
+        source=run.source,
+        created=run.created,
+        nodes=run.nodes,
+        total=run.total,
+        state=State.QUEUED,
+        counts={State.QUEUED: run.total},
+        params=run.params,
+        props=run.props,
+        rerun_of=run.rerun_of,
+    )

@@ -16,6 +16,7 @@ from orchestrator.store.wire import Wire
 REFRESH_S: Final = 10.0  #: every watcher looks again at least that often, whatever became of the rings
 _SILENCE_S: Final = 5.0  #: then the connection is asked whether it lives, and given up after as long again
 _PAUSE_S: Final = 0.2
+_CONFIRM_S: Final = 1.0  #: a watcher waits no longer for its subscription; it is rung when that comes after all
 
 
 class _Watcher:
@@ -44,12 +45,21 @@ class _Watcher:
             yield rung
 
 
+class _Channel:
+    """Who watches a run, and whether Redis has confirmed a subscription to it."""
+
+    def __init__(self) -> None:
+        self.users = 0  #: with those who wait for the confirmation
+        self.watchers: set[_Watcher] = set()
+        self.confirmed = asyncio.Event()
+
+
 class Bells:
     """See `Store.bell`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._watchers: dict[str, set[_Watcher]] = {}  #: by channel
+        self._channels: dict[str, _Channel] = {}
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -63,22 +73,31 @@ class Bells:
     @contextlib.asynccontextmanager
     async def watch(self, run: str) -> AsyncIterator[AsyncIterator[frozenset[str]]]:
         """See `Store.bell`."""
-        [members] = await self._wire.ask(("LRANGE", self._wire.keys.jobs(run), 0, -1))
-        watcher = _Watcher([member.decode() for member in members])
-        channel = self._wire.keys.bell(run)
+        name = self._wire.keys.bell(run)
         if self._task is None:
             self._task = asyncio.create_task(self._listen(), name="store bells")
-        first = channel not in self._watchers
-        self._watchers.setdefault(channel, set()).add(watcher)
-        if first:
-            await self._say("SUBSCRIBE", channel)
+        known = self._channels.get(name)
+        channel = known or self._channels.setdefault(name, _Channel())
+        channel.users += 1
         try:
-            yield watcher.items()
+            if known is None:
+                await self._say("SUBSCRIBE", name)
+            [members] = await self._wire.ask(("LRANGE", self._wire.keys.jobs(run), 0, -1))
+            # What happens from the confirmation on is heard, what was before is in the first item: it is told once.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CONFIRM_S):
+                    await channel.confirmed.wait()
+            watcher = _Watcher([member.decode() for member in members])
+            channel.watchers.add(watcher)
+            try:
+                yield watcher.items()
+            finally:
+                channel.watchers.discard(watcher)
         finally:
-            self._watchers[channel].discard(watcher)
-            if not self._watchers[channel]:
-                del self._watchers[channel]
-                await self._say("UNSUBSCRIBE", channel)
+            channel.users -= 1
+            if not channel.users:
+                del self._channels[name]
+                await self._say("UNSUBSCRIBE", name)
 
     async def _say(self, *words: str) -> None:
         """Send a command; its answer comes to `_listen`. Without a connection, or when it breaks, `_listen` resumes."""
@@ -92,7 +111,7 @@ class Bells:
                 connection = await connect(self._wire.settings)
                 self._connection = connection
                 # Who comes while this is sent subscribes by itself; every confirmation rings.
-                await self._say("SUBSCRIBE", self._wire.keys.control("alive"), *self._watchers)
+                await self._say("SUBSCRIBE", self._wire.keys.control("alive"), *self._channels)
                 await self._hear(connection)
             except (*LOST, ResponseError, StoreUnavailableError):
                 await self._drop()
@@ -110,12 +129,16 @@ class Bells:
             heard = time.monotonic()
             if not isinstance(reply, list):
                 continue
-            kind, channel = reply[0], reply[1].decode()
-            for watcher in self._watchers.get(channel, ()):
-                if kind == b"subscribe":  # what rang before it has not been heard
+            channel = self._channels.get(reply[1].decode())
+            if channel is None:
+                continue
+            if reply[0] == b"subscribe":  # what rang before it has not been heard
+                channel.confirmed.set()
+                for watcher in channel.watchers:
                     watcher.ring(watcher.everything)
-                elif kind == b"message":
-                    word = reply[2].decode()
+            elif reply[0] == b"message":
+                word = reply[2].decode()
+                for watcher in channel.watchers:
                     watcher.ring(frozenset(("" if word == "e" else word,)))
 
     async def _drop(self) -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004  the library's own name for it
+    ExecAbortError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -31,7 +32,7 @@ REPLY_S: Final = 20.0  #: longer than a slow disk's fsync; then the connection i
 
 
 _DENIED: Final = (AuthenticationError, AuthorizationError)
-_FOR_NOW: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_FOR_NOW: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError, ExecAbortError)
 _PASSING: Final = ("OOM", "MASTERDOWN", "MISCONF", "BUSY", "NOREPLICAS")
 
 

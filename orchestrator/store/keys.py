@@ -15,13 +15,14 @@ from orchestrator.store.interface import StreamName
 Short = Literal["out", "err"]  #: a stream's name inside keys and file names
 SHORT: Final[dict[StreamName, Short]] = {"stdout": "out", "stderr": "err"}
 
-_ID = re.compile(r"[0-9A-Z]{26}(-[1-9][0-9]{0,6})?")
-_CROCKFORD = {digit: value for value, digit in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  #: Crockford's base 32
+_ID: Final = re.compile(rf"[0-7][{_DIGITS}]{{25}}(-[1-9][0-9]{{0,6}})?")
+_CROCKFORD: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 
 
 def is_id(text: str) -> bool:
     """Tell whether this is a ULID in capitals, with `-N` behind it for a member of a jobset."""
-    return bool(_ID.fullmatch(text)) and text[0] <= "7" and all(digit in _CROCKFORD for digit in text[:26])
+    return _ID.fullmatch(text) is not None
 
 
 def check_id(text: str) -> str:
@@ -89,6 +90,10 @@ class Keys:
     def output(self, job: str, stream: Short) -> str:
         """Stream: output; an entry's id is the offset of its end."""
         return f"{self.prefix}:{{{check_id(job)}}}:{stream}"
+
+    def aside(self, job: str, stream: Short) -> str:
+        """Stream: output while an append that may not happen is refused; exists only within a transaction."""
+        return f"{self.output(job, stream)}:aside"
 
     def bell(self, run: str) -> str:
         """Channel: rung when a run has news."""

@@ -5,12 +5,14 @@ A script's header says what it does (first line), then `KEYS`, `ARGV` and `Retur
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 LUA: Final = Path(__file__).parent / "lua"
 _SECTIONS: Final = ("KEYS", "ARGV", "Returns")
+_COMMENT: Final = re.compile(r"^--.*", re.MULTILINE)
 
 
 class ScriptHeaderError(Exception):
@@ -22,13 +24,9 @@ class Script:
     """One script, ready to be loaded."""
 
     name: str
-    text: str  #: with its libraries before it
+    text: str  #: what Redis runs: with its libraries before it, and empty lines instead of comments
     header: str  #: the comment at its top, without the dashes
-
-    @property
-    def sha(self) -> str:
-        """The name that EVALSHA knows it by."""
-        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+    sha: str  #: the name that EVALSHA knows it by
 
 
 def load(folder: Path = LUA) -> dict[str, Script]:
@@ -48,7 +46,9 @@ def load(folder: Path = LUA) -> dict[str, Script]:
         used = [line.split()[1] for line in headers[name].splitlines() if line.startswith("Uses ")]
         if unknown := set(used) - libraries:
             raise ScriptHeaderError(f"{folder / name}.lua: no such library: {', '.join(sorted(unknown))}")
-        scripts[name] = Script(name=name, text="\n".join(texts[part] for part in (*used, name)), header=headers[name])
+        text = _COMMENT.sub("", "\n".join(texts[part] for part in (*used, name)))
+        sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        scripts[name] = Script(name=name, text=text, header=headers[name], sha=sha)
     return scripts
 
 

@@ -38,6 +38,10 @@ class Wire:
         """Return the command that runs a script."""
         return ("EVALSHA", self._scripts[name].sha, len(keys), *keys, *arguments)
 
+    def script_text(self, name: str, keys: Sequence[str], arguments: Iterable[str | bytes | float]) -> Command:
+        """Return the same with the script's text: for transactions, of which only a part would run without it."""
+        return ("EVAL", self._scripts[name].text, len(keys), *keys, *arguments)
+
     async def ask(self, *commands: Command) -> list[Reply]:
         """Send questions; when Redis stays away, raise StoreUnavailableError after the settings' patience."""
         return await self._reader.run(*commands, patience_s=self.settings.patience_s)

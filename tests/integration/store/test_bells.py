@@ -1,10 +1,14 @@
 """Bells: who watches hears of news, once, and of nothing else."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
+
+import pytest
 
 from jobs.lifecycle import Event
 from orchestrator.store import bells
+from orchestrator.store.connection import StoreSettings
 from orchestrator.store.redis_store import RedisStore
 from tests.fixtures.redis import new_run
 
@@ -30,6 +34,31 @@ async def test_the_first_item_comes_at_once_with_everything(store: RedisStore) -
     await store.submit(run, jobs, b"")
     async with store.bell(run.id) as bell:
         assert await anext(bell) == {"", *(job.id for job in jobs)}
+
+
+async def test_what_the_first_item_tells_is_not_told_again(store: RedisStore) -> None:
+    run, jobs = new_run(3)
+    await store.submit(run, jobs, b"")
+    for _ in range(2):  # the first watcher waits for the connection as well
+        async with store.bell(run.id) as bell:
+            await anext(bell)
+            await store._wire.change(("PUBLISH", store._keys.bell(run.id), "marker"))
+            assert await anext(bell) == {"marker"}
+
+
+async def test_a_watcher_whose_subscription_does_not_come_begins_all_the_same(
+    store: RedisStore, store_settings: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bells, "_CONFIRM_S", 0.05)
+    await store._wire.change(("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "resetchannels", "+@all"))
+    deaf = RedisStore(dataclasses.replace(store_settings, url=store_settings.url.replace("://", "://deaf:none@")))
+    await deaf.open()
+    run, jobs = new_run(1)
+    await store.submit(run, jobs, b"")
+    async with deaf.bell(run.id) as bell:
+        assert await anext(bell) == {"", jobs[0].id}
+    await deaf.close()
+    await store._wire.change(("ACL", "DELUSER", "deaf"))
 
 
 async def test_output_rings_with_its_job_and_an_event_with_nothing(store: RedisStore) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -159,6 +160,23 @@ async def test_an_attempt_that_was_begun_by_half_can_be_begun_again(far: RedisSt
     await far._wire.change(far._wire.script("fence_output", [far._keys.meta(job)], [epoch]))
     assert await far.append_output(job, "stdout", 0, b"first", epoch=epoch) == 5
     assert await far.retry(job, 1, epoch=epoch, now=4.0, at=4.0, fields={}) == Bases(5, 0)
+
+
+async def test_output_whose_replies_are_lost_again_and_again_is_byte_identical(far: RedisStore, line: Line) -> None:
+    job, data = new_id(), bytes(range(256)) * 8
+    at = 0
+    for step in itertools.cycle((1, 40, 7, 130)):
+        line.lose_next = at % 3 == 0
+        await asyncio.gather(
+            far.append_output(job, "stdout", at, data[at : at + step], epoch=1),
+            far.append_output(job, "stdout", max(0, at - 5), data[max(0, at - 5) : at + 2 * step], epoch=1),
+        )
+        at = (await far.output(job, "stdout", len(data), limit=1)).size
+        if at == len(data):
+            break
+    line.lose_next = False
+    assert line.lost > 3
+    assert (await far.output(job, "stdout", 0, limit=1 << 20)).data == data
 
 
 async def test_a_late_repetition_of_an_operation_answers_as_the_first_time(store: RedisStore) -> None:
@@ -336,6 +354,12 @@ async def test_a_full_redis_holds_changes_back_and_goes_on_when_there_is_room(
     run, jobs = new_run(1)
     with pytest.raises(StoreUnavailableError, match=r"takes no changes for now.*maxmemory"):
         await store.submit(run, jobs, b"")
+    writing = asyncio.create_task(store.append_output(job, "stdout", 0, b"hello", epoch=epoch))
+    await asyncio.sleep(0.1)
+    assert not writing.done()
+    assert (await store.output(job, "stdout", 0, limit=9)).size == 0
+    await store._wire.change(("CONFIG", "SET", "maxmemory", "0"))
+    assert await writing == 5
     said = {"fields": {"progress": 5}, "notes": [{"event": "progress", "percent": 5}]}
     changes = [
         store.report(job, 1, start=0, end=1, epoch=epoch, now=4.0, **said),
@@ -343,7 +367,7 @@ async def test_a_full_redis_holds_changes_back_and_goes_on_when_there_is_room(
         store.assign([job], dispatcher="main", epoch=epoch, now=6.0),
         store.apply(job, 2, Event.SUCCEEDED, epoch=epoch, now=7.0, fields={}),
     ]
-    for change, answer in zip(changes, [1, Bases(0, 0), [job], True], strict=True):
+    for change, answer in zip(changes, [1, Bases(5, 0), [job], True], strict=True):
         before = await store.job(job)
         await store._wire.change(("CONFIG", "SET", "maxmemory", "1"))
         going = asyncio.create_task(change)

@@ -74,7 +74,7 @@ class External(NamedTuple):
 
 
 # What a Redis shared with others needs to allow: our own keys and channels, nothing dangerous but what `stats` asks.
-ACL = "~anyjob:* &anyjob:* -@all +@read +@write +@connection +@scripting +@pubsub +@stream +info -keys"
+ACL = "~anyjob:* &anyjob:* -@all +@read +@write +@connection +@scripting +@pubsub +@stream +@transaction +info -keys"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.lifecycle import Event
 from orchestrator.store import redis_output
 from orchestrator.store.connection import StoreSettings
-from orchestrator.store.interface import StaleEpochError, StreamName
+from orchestrator.store.interface import StaleEpochError, StoreUnavailableError, StreamName
 from orchestrator.store.redis_store import RedisStore
 from tests.fixtures.redis import new_id, running_job
 
@@ -108,6 +109,80 @@ async def test_two_writers_of_one_output_do_not_double_it(store: RedisStore, sto
     await asyncio.gather(write(store, 37), write(other, 101))
     assert await read_all(store, job) == data
     await other.close()
+
+
+@on_a_real_store
+@given(
+    data=st.binary(min_size=1, max_size=300),
+    sends=st.lists(st.tuples(st.booleans(), st.integers(0, 320), st.integers(0, 150)), min_size=1, max_size=40),
+)
+async def test_two_writers_that_send_anything_leave_the_same_bytes_and_nothing_else(
+    store: RedisStore, store_settings: StoreSettings, data: bytes, sends: list[tuple[bool, int, int]]
+) -> None:
+    other = RedisStore(store_settings)
+    await other.open()
+    job = new_id()
+    sizes = await asyncio.gather(
+        *(
+            (store if ours else other).append_output(job, "stdout", at, data[at : at + length], epoch=1)
+            for ours, at, length in sends
+        )
+    )
+    await other.close()
+    assert await read_all(store, job) == data[: max(sizes)]
+    key = store._keys.output(job, "out")
+    [entries, aside] = await store._wire.ask(("XRANGE", key, "-", "+"), ("EXISTS", store._keys.aside(job, "out")))
+    ends = [0, *(int(at.partition(b"-")[0]) for at, _ in entries)]
+    assert [end - start for start, end in itertools.pairwise(ends)] == [len(entry) for _, (_, entry) in entries]
+    assert ends[-1] == max(sizes)
+    assert not aside
+
+
+async def test_a_refused_append_changes_nothing_and_the_next_one_goes_on(store: RedisStore) -> None:
+    job = new_id()
+    assert await store.append_output(job, "stdout", 5, b"gap", epoch=1) == 0
+    assert await store.append_output(job, "stdout", 0, b"", epoch=1) == 0
+    [keys] = await store._wire.ask(("KEYS", f"*{job}*"))
+    assert keys == []
+    await store.append_output(job, "stdout", 0, b"abc", epoch=1)
+    for at, data in ((9, b"gap"), (0, b"abc"), (1, b"b"), (3, b"")):
+        assert await store.append_output(job, "stdout", at, data, epoch=1) == 3
+    assert await store.append_output(job, "stdout", 3, b"def", epoch=1) == 6
+    assert await read_all(store, job) == b"abcdef"
+    [keys] = await store._wire.ask(("KEYS", f"*{job}*"))
+    assert sorted(keys) == [store._keys.meta(job).encode(), store._keys.output(job, "out").encode()]
+
+
+@pytest.mark.parametrize("ours", ["meta", "output"])
+async def test_a_key_of_another_program_is_named_and_nothing_is_changed(store: RedisStore, ours: str) -> None:
+    job = new_id()
+    await store.append_output(job, "stdout", 0, b"abc", epoch=1)
+    key = store._keys.meta(job) if ours == "meta" else store._keys.output(job, "out")
+    await store._wire.change(("SET", key, "theirs"))
+    with pytest.raises(StoreUnavailableError, match="Another program uses our prefix"):
+        await store.append_output(job, "stdout", 3, b"def", epoch=1)
+    theirs, length, size = await store._wire.ask(
+        ("GET", key),
+        ("XLEN", store._keys.output(job, "out")) if ours == "meta" else ("ECHO", "1"),
+        ("HGET", store._keys.meta(job), "out") if ours == "output" else ("ECHO", "3"),
+    )
+    assert (theirs, int(length), int(size)) == (b"theirs", 1, 3)
+
+
+@pytest.mark.parametrize("entry", [100, 30 << 10, 128 << 10, 256 << 10])
+async def test_every_byte_leaves_redis_once_whatever_the_size_of_its_piece(store: RedisStore, entry: int) -> None:
+    job, data = new_id(), bytes(1 << 20)
+    for at in range(0, len(data), entry):
+        await store.append_output(job, "stdout", at, data[at : at + entry], epoch=1)
+
+    async def sent() -> int:
+        [figures] = await store._wire.ask(("INFO", "stats"))
+        return int(figures.partition(b"total_net_output_bytes:")[2].split()[0])
+
+    before = await sent()
+    assert await read_all(store, job, limit=256 << 10) == data
+    most = 1.3 if entry > 1000 else 1.6  # the names of small entries count as well
+    assert await sent() - before < most * len(data)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from redis.exceptions import AuthenticationError, OutOfMemoryError, ResponseError
+from redis.exceptions import AuthenticationError, ExecAbortError, OutOfMemoryError, ResponseError
 from redis.exceptions import ConnectionError as LostError
 
 from orchestrator.store.connection import RefusedForNowError, StoreSettings, address, client, explain
@@ -32,6 +32,7 @@ def test_an_address_in_a_message_has_no_password(url: str, shown: str) -> None:
         (ResponseError("NOPERM no permissions to run EVALSHA"), StoreUnavailableError, "ACL"),
         (ResponseError("WRONGTYPE k holds a list that is not ours"), StoreUnavailableError, "redis.prefix"),
         (OutOfMemoryError("command not allowed"), RefusedForNowError, "maxmemory"),
+        (ExecAbortError("Transaction discarded because of: OOM"), RefusedForNowError, "maxmemory"),
         (ResponseError("MISCONF Redis is configured to save"), RefusedForNowError, "disk"),
         (ResponseError("STALE epoch 1, the store has seen 2"), StaleEpochError, "newer controller"),
     ],
