@@ -33,16 +33,37 @@ nodes:
 """
 
 _JOBS: Final = """\
-# Job types
+# Job types of this site: every *.yaml file here has some. `anyjob types list` shows them and those that come with
+# AnyJob, `anyjob types new NAME` writes a start for one, `anyjob types check` finds mistakes, `anyjob reload` makes a
+# running daemon use them.
 
-Put one file per job type here. This version runs commands and scripts (`anyjob exec`); named job types with
-parameters come with a later one, and `anyjob config check` will then check the files in this directory too.
+#restart:
+#  label: Restart a service
+#  params:
+#    unit: {kind: text, label: Unit, required: true, implicit: true}
+#  run_as: root                 # see policy.yaml
+#  command: [systemctl, restart, "{{ params.unit }}"]
+
+#                               # anyjob run restart web[01-20] nginx
+"""
+
+_POLICY: Final = """\
+# What holds for all job types. `anyjob config check` finds mistakes here too.
+
+#props:                         # every run may have these
+#  ticket: {kind: text, label: Ticket}
+
+#run_as:                        # who may run what as whom; without rules: as every account but root
+#  rules:
+#    - {accounts: [app, "web-*"], types: [restart], nodes: {role: web}}
+#    - {accounts: [root], types: [packages], users: [alice]}
 """
 
 _FILES: Final = {
     CONFIG_NAME: (None, 0o640),  # may come to hold a password
     "inventory.yaml": (_INVENTORY, 0o644),
-    "jobs.d/README.md": (_JOBS, 0o644),
+    "jobs.d/example.yaml": (_JOBS, 0o644),
+    "policy.yaml": (_POLICY, 0o644),
     "known_hosts": ("", 0o644),
     ".gitignore": ("# run-time data: socket, output, embedded Redis\n/.anyjob/\n", 0o644),
 }

@@ -33,10 +33,23 @@ def progress_line(tally: Tally, elapsed_s: float, terminal: Terminal, *, connect
             words.append((f"{number} {word}", colour))
     texts = [(f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02}", "")]
     if connected:
-        texts.append((_waiting_for(tally.active()), ""))
+        reported = _reported(tally)
+        texts += [*([(reported, "cyan")] if reported else []), (_waiting_for(tally.active()), "")]
     else:
         texts.append(("the daemon is away, trying again", "yellow"))
     return _fit(bar, [*words, *texts], terminal)
+
+
+def _reported(tally: Tally) -> str:
+    """Return `57% copy`: the mean of what the jobs tell of themselves, ended ones at 100, and the stage of the last."""
+    told = [job["progress"] for job in tally.jobs.values() if job.get("progress") is not None]
+    if not told:
+        return ""
+    active = tally.active()
+    mean = sum(job.get("progress") or 0.0 for job in active) + 100.0 * (len(tally.jobs) - len(active))
+    running = [job for job in active if job["state"] == "running"]
+    last = min(running, key=lambda job: job.get("progress") or 0.0, default={})
+    return f"{mean / len(tally.jobs):.0f}% {plain(last.get('stage') or '')}".rstrip()
 
 
 def _waiting_for(active: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from orchestrator.cli.run import detach, terminal_size
 from orchestrator.cli.table import Row, table
 from orchestrator.cli.terminal import Terminal
 from orchestrator.cli.watching import View, watch_run
+from orchestrator.cli.wording import written
 from orchestrator.client import ApiError, Client
 
 Request = dict[str, Any]
@@ -64,7 +65,7 @@ def run(invocation: Invocation, /, view: View, type_name: str, words: tuple[str,
             invocation.emit(planned, None, lambda terminal: _plan_shown(planned, terminal))
             return
         if planned["defaulted"]:
-            used = ", ".join(f"{name}={planned['values'][name]}" for name in planned["defaulted"])
+            used = ", ".join(f"{name}={written(planned['values'][name])}" for name in planned["defaulted"])
             invocation.say(f"defaults used: {plain(used)}")
         if options["detached"]:
             detach(invocation, client, request, b"")
@@ -148,7 +149,7 @@ def _plan_shown(planned: dict[str, Any], terminal: Terminal) -> str:
     command = planned.get("command") or []
     facts.append(["runs", " ".join(command) if command else "a script" if planned.get("script") else "Python"])
     values: list[Row] = [
-        [name, "" if value is None else str(value), "default" if name in planned["defaulted"] else ""]
+        [name, "" if value is None else written(value), "default" if name in planned["defaulted"] else ""]
         for name, value in planned["values"].items()
     ]
     text = "".join(f"{terminal.paint(f'{name:<6}', 'bold')} {plain(str(value))}\n" for name, value in facts)

@@ -1,5 +1,6 @@
 """What is told when a run has ended: which node ended how, and the counts. Pure."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ def job_table(jobs: Sequence[Mapping[str, Any]], terminal: Terminal, *, now: flo
                 Cell(job["state"], style),
                 _code(job),
                 duration(took(job, now)),
-                message or _detail(job),
+                message or _detail(job) or _told(job),
             ]
         )
     return table((*(["JOB"] if numbered else []), "NODE", "STATE", "EXIT", "TIME", "MESSAGE"), rows, terminal)
@@ -69,6 +70,20 @@ def _code(job: Mapping[str, Any]) -> str:
     if job.get("exit_code") is not None:
         return str(job["exit_code"])
     return f"{128 + job['signal']}" if job.get("signal") else "-"
+
+
+def _told(job: Mapping[str, Any]) -> str:
+    """Return what a job told of itself last, and which attempt it is if it is not the first."""
+    attempt = f"attempt {job['attempt']}" if job.get("attempt", 1) > 1 else ""
+    progress = "" if job.get("progress") is None or job["state"] == "succeeded" else f"{job['progress']:g}%"
+    result = "" if job.get("result") is None else f"result {_short(job['result'])}"
+    parts = (attempt, progress, job.get("stage") or "", job.get("note") or "", result)
+    return ", ".join(part for part in parts if part)
+
+
+def _short(result: object) -> str:
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _detail(job: Mapping[str, Any]) -> str:

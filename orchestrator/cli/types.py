@@ -11,6 +11,7 @@ from orchestrator.cli.invocation import Invocation, common
 from orchestrator.cli.options import Examples
 from orchestrator.cli.table import Row, table
 from orchestrator.cli.terminal import Terminal
+from orchestrator.cli.wording import written
 
 _STARTER = """\
 # A job type; `anyjob types check` finds mistakes, `anyjob reload` makes the daemon use it.
@@ -87,7 +88,11 @@ def _shown(found: dict[str, Any], terminal: Terminal) -> str:
         [
             param["name"],
             param["kind"],
-            "required" if param["required"] else "" if param["default"] is None else f"default {param['default']}",
+            "required"
+            if param["required"]
+            else ""
+            if param["default"] is None
+            else f"default {written(param['default'])}",
             param["help"] or param["label"],
         ]
         for param in found["params"]

@@ -1,5 +1,6 @@
 """How states, ends, times and sizes are said to people. Pure."""
 
+import json
 import signal
 import time
 from collections.abc import Mapping
@@ -87,3 +88,8 @@ def took(job: Facts, now: float) -> float | None:
     if started is None:
         return None
     return float((job.get("ended") or now) - started)
+
+
+def written(value: object) -> str:
+    """Return a default as it is written in a file or on the command line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -10,7 +10,7 @@ HOME = {"HOME": "/home/ann"}
 def test_a_new_site_has_no_mistake(tmp_path: Path) -> None:
     create(tmp_path)
     report = check(Site(tmp_path, "--site"), HOME)
-    assert (report.problems, report.warnings, dict(report.counts)) == ((), (), {"nodes": 1, "groups": 1})
+    assert (report.problems, report.warnings, dict(report.counts)) == ((), (), {"nodes": 1, "groups": 1, "types": 9})
 
 
 def test_mistakes_of_settings_and_inventory_are_told_together(tmp_path: Path) -> None:

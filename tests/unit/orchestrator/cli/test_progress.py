@@ -64,3 +64,14 @@ def test_an_event_of_a_job_that_is_not_ours_changes_nothing() -> None:
     found = tally("queued")
     found.note(as_frame(event("running", index=9)))
     assert found.counts() == {"queued": 1}
+
+
+def test_what_jobs_report_is_shown_as_their_mean_with_the_stage_of_the_slowest() -> None:
+    found = tally("succeeded", "running", "running", "queued")
+    (_, fast, slow, _) = found.jobs.values()
+    fast.update(progress=80.0, stage="verify")
+    slow.update(progress=20.0, stage="co\x1b[2Jpy")
+    line = progress_line(found, 0, WIDE, connected=True)
+    assert "50% co" in line
+    assert "verify" not in line
+    assert "\x1b" not in line
