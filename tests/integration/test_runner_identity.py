@@ -69,10 +69,12 @@ def test_set_user_id_programs_help_a_job_only_if_it_may_have_privileges(
         assert result.out.decode().strip() == shown
 
 
-def test_only_root_gives_a_job_more_than_the_login_has(relay: RelayProcess, account: pwd.struct_passwd) -> None:
-    limits = {"nproc": [50, 60], "nofile": [200, 1 << 15]}
+def test_a_job_of_another_user_has_the_limits_and_the_priority_that_were_asked_for(
+    relay: RelayProcess, account: pwd.struct_passwd
+) -> None:
+    limits = {"nproc": [50, 60], "nofile": [200, 300]}
     result = relay.run("a.1", argv=["bash", "-c", "ulimit -u; ulimit -n; nice"], user=ACCOUNT, rlimits=limits, nice=-5)
-    assert result.out.split() == [b"50", b"200", b"-5"], result
+    assert result.out.split() == [b"50", b"200", b"-5"]
 
 
 def test_a_job_that_forks_without_end_hits_its_limit_and_is_ended(
