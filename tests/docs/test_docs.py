@@ -16,12 +16,12 @@ WORDS = re.findall(
     channel session frame event effect controller dispatcher observer watcher epoch fence outcome reason claim
     reattach resume""",
 )
-#: what a job finds in its environment; `ANYJOB_SECRET_` and `ANYJOB_PARAM_` go on with the name of a parameter
+#: what a job finds in its environment, beside the variables that go on with the name of a parameter
 GIVEN = {
     name
-    for path in [*(ROOT / "remote/runner").glob("*.py"), ROOT / "orchestrator/translate.py"]
+    for path in [*(ROOT / "remote").rglob("*.py"), ROOT / "orchestrator/translate.py"]
     for name in re.findall(r"\bANYJOB_[A-Z_]+\b", path.read_text("utf-8"))
-} | {"ANYJOB_PARAM_", "ANYJOB_SECRET_"}
+}
 PAGE_FILES = sorted(DOCS.rglob("*.md"))
 
 
@@ -75,7 +75,7 @@ def test_a_page_is_in_the_navigation(path: Path) -> None:
 def test_settings_and_variables_that_a_page_names_exist(path: Path) -> None:
     text = path.read_text("utf-8")
     variables = {setting.variable for setting in SETTINGS.values()} | {"ANYJOB_REDIS_URL_FILE", "ANYJOB_SITE"} | GIVEN
-    assert set(re.findall(r"\bANYJOB_[A-Z_]+\b", text)) <= variables
+    assert set(re.findall(r"\bANYJOB_(?!PARAM_|SECRET_)[A-Z_]+\b", text)) <= variables
     groups = "|".join({name.partition(".")[0] for name in SETTINGS if "." in name})
     named = set(re.findall(rf"`((?:{groups})\.(?!py`)[a-z_]+)`", text))
     assert named <= SETTINGS.keys()
