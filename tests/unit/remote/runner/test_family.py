@@ -77,7 +77,8 @@ class LeftoversTest(JobCase):
         self.assertFalse(lives(result.out))
 
     def test_while_a_job_waits_for_what_it_left_it_can_be_cancelled(self):
-        token, said = self.start_shell("setsid sleep 600 & echo $!; exit 4", leftovers="wait")
+        child = "while kill -0 $0 2>/dev/null; do sleep 0.02; done; echo $$; exec sleep 600"  # once the job has ended
+        token, said = self.start_shell("setsid bash -c '%s' $$ & exit 4" % child, leftovers="wait")
         self.relay.send({"t": "cancel", "token": token, "grace_s": 60})
         end = self.end(token)
         self.assertEqual((end["code"], end["cause"]), (4, "cancel"))
