@@ -52,7 +52,8 @@ def test_a_job_is_its_user_and_nothing_more(relay: RelayProcess, account: pwd.st
     for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert status[capabilities] == ["0" * 16]
     assert status["NoNewPrivs"] == ["1"]
-    assert {status[name][0] for name in ("SigBlk", "SigIgn", "SigCgt")} == {"0" * 16}
+    # glibc's own signals 32 and 33 stay ignored below a program that was started by its posix_spawn, as make does.
+    assert all(int(status[name][0], 16) & ~(3 << 31) == 0 for name in ("SigBlk", "SigIgn", "SigCgt"))
     *numbers, session = result.out.decode().splitlines()[-6:]
     assert numbers == ["0", "1", "2", "3", "4"], "4 is the listing's own"
     assert session.split()[2] == "?"
