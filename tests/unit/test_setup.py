@@ -68,12 +68,12 @@ def test_what_the_tests_need_is_named_all_at_once(checkout: Path) -> None:
     result = run(checkout, "tests/install-deps.sh")
     assert result.returncode != 0
     missing = result.stderr.splitlines()[0].split(": ")[1].split()
-    assert set(missing) >= {"redis-server", "chromium", "python3-venv"}
+    assert set(missing) >= {"redis-server", "chromium", "opendoas", "python3-venv"}
 
 
 def test_nothing_is_installed_where_nothing_is_missing(checkout: Path) -> None:
     python(checkout, "")
-    for name in ("sshd", "redis-server", "chromium"):
+    for name in ("sshd", "redis-server", "chromium", "sudo", "doas"):
         (checkout / "bin" / name).symlink_to("/bin/true")
     result = run(checkout, "tests/install-deps.sh")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
